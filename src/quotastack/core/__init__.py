@@ -1,0 +1,1 @@
+"""The rules. Values in, values out: standard library and msgspec only."""

@@ -1,0 +1,1 @@
+"""The one writer of everything that belongs to a customer."""

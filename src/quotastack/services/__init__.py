@@ -1,0 +1,1 @@
+"""The operations: what a caller can do."""

@@ -1,0 +1,1 @@
+"""The SQL. One file per family of tables; it decides nothing."""

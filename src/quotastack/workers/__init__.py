@@ -1,0 +1,1 @@
+"""Time and the outside: due customers and deliveries."""
