@@ -22,7 +22,7 @@ def wire(at: datetime) -> str:
 
 def instant(text: str) -> datetime:
     """The instant as the API answered it."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return datetime.fromisoformat(text)
 
 
 def slug(response: Any) -> str:

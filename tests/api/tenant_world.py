@@ -46,7 +46,10 @@ CUSTOMER_OPERATIONS: tuple[tuple[str, str, Json | None], ...] = (
 
 OPERATIONS: tuple[tuple[str, str, Json | None], ...] = (
     *((verb, "/v1/customers/{customer}" + path, body) for verb, path, body in CUSTOMER_OPERATIONS),
-    *((verb, "/v1/customer-by-external-id/{external}" + path, body) for verb, path, body in CUSTOMER_OPERATIONS),
+    *(
+        (verb, "/v1/customer-by-external-id/{external}" + path, body)
+        for verb, path, body in CUSTOMER_OPERATIONS
+    ),
     ("GET", "/v1/billable-metrics/{metric}", None),
     ("PATCH", "/v1/billable-metrics/{metric}", {"name": "renamed"}),
     ("GET", "/v1/metering-rules/{rule}", None),
@@ -70,7 +73,11 @@ OPERATIONS: tuple[tuple[str, str, Json | None], ...] = (
     ("POST", "/v1/plans/{plan}/variants/{variant}/credit-grants", {"credits": 1_000, "recurrence": "cycle"}),
     ("DELETE", "/v1/plans/{plan}/variants/{variant}/credit-grants/{template}", None),
     ("GET", "/v1/plans/{plan}/variants/{variant}/entitlements", None),
-    ("POST", "/v1/plans/{plan}/variants/{variant}/entitlements", {"billable_metric_key": "{metric}", "value": {}}),
+    (
+        "POST",
+        "/v1/plans/{plan}/variants/{variant}/entitlements",
+        {"billable_metric_key": "{metric}", "value": {}},
+    ),
     ("PATCH", "/v1/plans/{plan}/variants/{variant}/entitlements/{metric}", {"value": {"enabled": False}}),
     ("DELETE", "/v1/plans/{plan}/variants/{variant}/entitlements/{metric}", None),
     ("GET", "/v1/subscriptions/{subscription}", None),
@@ -117,12 +124,19 @@ BODIES: tuple[tuple[str, Json], ...] = (
     ("/v1/metering-rules/preview", {"billable_metric_key": "{metric}", "units": 5}),
     ("/v1/subscriptions", {"customer_id": "{customer}", "plan_variant_id": "{variant}"}),
     ("/v1/subscriptions", {"customer_id": "{mine}", "plan_variant_id": "{variant}"}),
-    ("/v1/entitlements/check", {"checks": [{"customer_id": "{customer}", "billable_metric_key": "{metric}"}]}),
+    (
+        "/v1/entitlements/check",
+        {"checks": [{"customer_id": "{customer}", "billable_metric_key": "{metric}"}]},
+    ),
     (
         "/v1/usage/batch",
         {
             "events": [
-                {"customer_id": "{customer}", "billable_metric_key": "{metric}", "idempotency_key": "foreign:1"}
+                {
+                    "customer_id": "{customer}",
+                    "billable_metric_key": "{metric}",
+                    "idempotency_key": "foreign:1",
+                }
             ]
         },
     ),
@@ -161,7 +175,11 @@ def build(story: Story) -> dict[str, str]:
     customer = story.customer(external, display_name=PROBE, email=f"{PROBE}@example.com")
     topup = {"customer_id": customer, "credits": 900_000, "price_paid": 900, "currency": "EUR"}
     block = answer(story.post("/v1/topup/grant", topup), 201)["block"]["id"]
-    endpoint = {"url": f"https://{PROBE}.example.com/hook", "secret": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0", "events": ["*"]}
+    endpoint = {
+        "url": f"https://{PROBE}.example.com/hook",
+        "secret": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0",
+        "events": ["*"],
+    }
     endpoint_id = answer(story.post("/v1/webhooks/endpoints", endpoint), 201)["id"]
     usage = story.used(customer, metric, 2, metadata={"note": PROBE})["id"]
     hold = answer(story.reserve(customer, metric, 3, ttl_seconds=86_400), 201)["id"]

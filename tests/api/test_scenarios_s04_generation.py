@@ -18,7 +18,11 @@ def test_s4_two_reserves_share_one_look(story: Story) -> None:
     problem = refused(lost, 402, "insufficient-credits")
     assert (problem["required"], problem["available"], problem["shortfall"]) == (1_000, 0, 1_000)
     account = story.account(customer)
-    assert (account["balance"], account["reserved_balance"], account["effective_balance"]) == (1_000, 1_000, 0)
+    assert (account["balance"], account["reserved_balance"], account["effective_balance"]) == (
+        1_000,
+        1_000,
+        0,
+    )
     assert story.check(customer, "look")["allowed"] is False
     story.verify(customer)
 
@@ -69,9 +73,7 @@ def test_s4_commit_below_and_above_the_estimate(story: Story) -> None:
     assert (below["committed_amount"], below["returned_amount"], below["balance"]) == (2_000, 1_000, 3_000)
 
     hold = answer(story.reserve(customer, "look", 2), 201)
-    refused(
-        story.post(f"/v1/reserve/{hold['id']}/commit", {"actual_units": 4}), 402, "insufficient-credits"
-    )
+    refused(story.post(f"/v1/reserve/{hold['id']}/commit", {"actual_units": 4}), 402, "insufficient-credits")
     assert answer(story.api.get(f"/v1/reserve/{hold['id']}"), 200)["status"] == "active"
     above = answer(story.post(f"/v1/reserve/{hold['id']}/commit", {"actual_units": 3}), 200)
     assert (above["committed_amount"], above["returned_amount"], above["balance"]) == (3_000, 0, 0)

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-
 from tests.api.stories import Story, answer, instant, same_instant
 
 TIERS = [
@@ -116,7 +115,9 @@ def test_s5_late_event_is_told_in_the_next_summary(story: Story) -> None:
     story.used(customer, metric, 7, timestamp="2041-04-15T09:00:00Z")
     story.used(customer, metric, 3)
     story.advance_to(datetime(2041, 5, 15, 10, tzinfo=UTC))
-    first, second = (event["data"]["usage_summary"] for event in story.events("subscription.renewed", customer))
+    first, second = (
+        event["data"]["usage_summary"] for event in story.events("subscription.renewed", customer)
+    )
     assert [row["units"] for row in first["metrics"]] == [100]
     assert [row["units"] for row in second["metrics"]] == [3]
     assert [(row["billable_metric_key"], row["units"]) for row in second["late"]] == [(metric, 7)]

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-
 from tests.api.stories import Story, answer, refused, wire
 
 BEGIN = datetime(2041, 5, 1, tzinfo=UTC)
@@ -45,7 +44,9 @@ def test_s8_static_without_default_is_a_null_config(matrix: Story) -> None:
 
 def test_s8_override_beats_the_default_until_it_expires(matrix: Story) -> None:
     customer = matrix.customer()
-    matrix.override(customer, "sso", {"enabled": True}, expires_at=wire(BEGIN + timedelta(days=7)), reason="trial")
+    matrix.override(
+        customer, "sso", {"enabled": True}, expires_at=wire(BEGIN + timedelta(days=7)), reason="trial"
+    )
     sso = matrix.check(customer, "sso")
     assert (sso["allowed"], sso["value"], sso["value_source"]) == (True, {"enabled": True}, "override")
     matrix.advance(days=7, seconds=-1, sweep=False)

@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-
 from tests.api import tenant_world as world
 from tests.api.stories import Json, Story, answer
+
 
 def call(api: Any, verb: str, path: str, body: Json | None) -> Any:
     if verb == "GET":
@@ -42,7 +42,10 @@ def mine(story: Story) -> dict[str, str]:
 
 def strangers(story: Story, other_tenant: Any) -> list[Any]:
     """Clients that must not see the story's environment: another tenant's, and the own live one."""
-    return [story.api.with_key(key) for key in (other_tenant.test_key, other_tenant.live_key, story.tenant.live_key)]
+    return [
+        story.api.with_key(key)
+        for key in (other_tenant.test_key, other_tenant.live_key, story.tenant.live_key)
+    ]
 
 
 def test_s14_foreign_ids_in_paths(story: Story, other_tenant: Any, mine: dict[str, str]) -> None:
