@@ -6,7 +6,7 @@ version was read under the environment's lock, so nothing is decided by an old p
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - msgspec reads the annotations at run time.
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec

@@ -1,0 +1,145 @@
+"""advance: the one function of time.
+
+It brings a draft up to ``now``: everything that is due happens in time order, each thing at its own
+instant and with ids derived from it. Every command and every check starts with it, so nothing
+depends on a sweep having run; a sweep only makes sure that what happened is written and told.
+
+At one instant: holds end, blocks expire, pending blocks start, subscriptions turn (by id), interval
+grants tick, counters close, overrides end. A capability takes part by one entry in ``SOURCES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from quotastack.core.blocks import expire_block, settle_overdraft, start_block
+from quotastack.core.catalog import Catalog
+from quotastack.core.customer_state import NEVER
+from quotastack.core.draft import Draft, replace
+from quotastack.core.holds import give_back_hold
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from quotastack.core.context import Context
+    from quotastack.core.customer_state import Block
+    from quotastack.core.draft import Draft
+
+SLICE_MAX: Final = 100
+EXPIRING_SOON: Final = timedelta(hours=72)
+
+
+class Due(NamedTuple):
+    """Something that time will do: sorts by instant, then by the order of kinds, then by id."""
+
+    at: datetime
+    rank: int
+    id: str
+    kind: str
+    run: Callable[[Draft, Context, str], None]
+
+
+def _end_hold(draft: Draft, context: Context, hold_id: str) -> None:
+    give_back_hold(draft, context, draft.holds[hold_id], status="expired")
+
+
+def _due_holds(draft: Draft, _catalog: Catalog) -> Iterator[Due]:
+    for hold in draft.holds.values():
+        yield Due(hold.expires_at, 0, hold.id, "reservation_expired", _end_hold)
+
+
+def expiring_soon_at(block: Block) -> datetime | None:
+    """When to tell that ``block`` expires soon: 72 hours before, once.
+
+    None for a block that lives for less than that: its grant said it already.
+    """
+    if block.expires_at is None or block.is_expiring_told:
+        return None
+    at = block.expires_at - EXPIRING_SOON
+    return at if at > max(block.effective_at, block.created_at) else None
+
+
+def _tell_expiring(draft: Draft, context: Context, block_id: str) -> None:
+    block = draft.find_block(block_id)
+    assert block is not None
+    draft.change_block(block, replace(block, is_expiring_told=True))
+    data = {
+        "block_id": block.id,
+        "unit": block.unit,
+        "remaining_amount": block.remaining_mc,
+        "expires_at": block.expires_at,
+    }
+    draft.add_event(context, "credit.expiring_soon", data)
+
+
+def _expire(draft: Draft, context: Context, block_id: str) -> None:
+    block = draft.find_block(block_id)
+    assert block is not None
+    expire_block(draft, context, block)
+    settle_overdraft(draft, context, block.unit)
+
+
+def _due_blocks(draft: Draft, _catalog: Catalog) -> Iterator[Due]:
+    for blocks in draft.blocks.values():
+        for block in blocks:
+            if block.expires_at is None or block.is_frozen or block.is_kept:
+                continue
+            yield Due(block.expires_at, 1, block.id, "block_expired", _expire)
+            if (tell_at := expiring_soon_at(block)) is not None:
+                yield Due(tell_at, 1, block.id, "block_expiring_soon", _tell_expiring)
+
+
+def _start(draft: Draft, context: Context, block_id: str) -> None:
+    block = draft.find_block(block_id)
+    assert block is not None
+    start_block(draft, context, block)
+
+
+def _due_pending_blocks(draft: Draft, _catalog: Catalog) -> Iterator[Due]:
+    for block in draft.pending_blocks:
+        if not block.is_frozen:
+            yield Due(block.effective_at, 2, block.id, "block_started", _start)
+
+
+SOURCES: Final[tuple[Callable[[Draft, Catalog], Iterable[Due]], ...]] = (
+    _due_holds,
+    _due_blocks,
+    _due_pending_blocks,
+)
+
+
+def find_next_due(draft: Draft, catalog: Catalog) -> Due | None:
+    """What time does next to this customer, or None when nothing is ahead."""
+    found = (due for source in SOURCES for due in source(draft, catalog))
+    return min(found, key=lambda due: (due.at, due.rank, due.id, due.kind), default=None)
+
+
+def refresh_due_at(draft: Draft, catalog: Catalog) -> None:
+    """Make ``due_at`` exact: the instant of the next due thing, NEVER without one."""
+    due = find_next_due(draft, catalog)
+    draft.due_at = NEVER if due is None else due.at
+    draft.is_due_stale = False
+
+
+def advance(draft: Draft, context: Context, *, steps_max: int = SLICE_MAX) -> bool:
+    """Let everything happen that is due at or before ``context.now``.
+
+    Returns false when ``steps_max`` things happened and more is due: the caller writes what there
+    is and calls again. Cheap when nothing is due: one comparison.
+    """
+    if draft.is_due_stale:
+        refresh_due_at(draft, context.catalog)
+    if draft.due_at > context.now:
+        return True
+    for _ in range(steps_max):
+        due = find_next_due(draft, context.catalog)
+        if due is None or due.at > context.now:
+            draft.due_at = NEVER if due is None else due.at
+            draft.is_due_stale = False
+            return True
+        draft.add_ran(due.kind, due.at)
+        due.run(draft, context.at_instant(due.at), due.id)
+    refresh_due_at(draft, context.catalog)
+    return draft.due_at > context.now

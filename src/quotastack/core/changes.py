@@ -1,0 +1,150 @@
+"""Changes: what commands and time did to one customer, as rows to write.
+
+Ledger entries, usage events and outbox events are appended in order. Everything else is the last
+value of an object: however often a batch touched a block, it is written once.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from quotastack.core.customer_state import (
+        Asset,
+        AutoTopup,
+        Block,
+        Counter,
+        Hold,
+        Override,
+        Subscription,
+    )
+
+
+class EntryTexts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The erasable texts of an entry; the entry's hash holds only ``digest`` of them and the salt."""
+
+    salt: bytes
+    idempotency_key: str | None = None
+    reason: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One immutable line of an account. ``blocks`` are (block id, delta) pairs."""
+
+    id: str
+    unit: str
+    sequence: int
+    type: str
+    delta_mc: int
+    reserved_delta_mc: int
+    balance_after_mc: int
+    reserved_after_mc: int
+    blocks: tuple[tuple[str, int], ...]
+    reference_type: str | None
+    reference_id: str | None
+    request_id: str | None
+    actor: str
+    occurred_at: datetime
+    created_at: datetime
+    texts: EntryTexts | None
+    texts_digest: bytes
+    details: dict[str, Any] | None
+    hash: bytes
+
+
+class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What happened, and what it cost. ``units`` and ``value`` are at the metric's scale.
+
+    ``draws`` are the (block id, amount) pairs that paid; ``details`` what a reversal needs.
+    """
+
+    id: str
+    billable_metric_key: str
+    status: str
+    units: int
+    value: int | None = None
+    cost_mc: int = 0
+    unit: str = "credits"
+    overage_mc: int = 0
+    draws: tuple[tuple[str, int], ...] = ()
+    rule_id: str | None = None
+    reservation_id: str | None = None
+    timestamp: datetime
+    dimensions: dict[str, str] = {}
+    metadata: dict[str, Any] = {}
+    idempotency_key: str | None = None
+    ledger_sequence: int | None = None
+    details: dict[str, Any] = {}
+    created_at: datetime
+
+
+class OutboxEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One event of the catalog of webhooks.md, frozen; ``sequence`` is gapless per customer."""
+
+    id: str
+    sequence: int
+    type: str
+    data: dict[str, Any]
+    request_id: str | None
+    created_at: datetime
+
+
+class Ran(msgspec.Struct, frozen=True, gc=False):
+    """One thing that time did, for the answer of the test clock."""
+
+    kind: str
+    customer_id: str
+    at: datetime
+
+
+class Changes:
+    """Collects the changes of one draft; the engine writes and clears it."""
+
+    __slots__ = (
+        "assets",
+        "auto_topups",
+        "changed_accounts",
+        "changed_blocks",
+        "counters",
+        "deleted_auto_topups",
+        "deleted_overrides",
+        "entries",
+        "events",
+        "holds",
+        "is_customer_changed",
+        "new_accounts",
+        "new_blocks",
+        "overrides",
+        "payments",
+        "ran",
+        "subscriptions",
+        "usage_events",
+        "usage_updates",
+    )
+
+    def __init__(self) -> None:
+        self.entries: list[LedgerEntry] = []
+        self.usage_events: list[UsageEvent] = []
+        # Usage events written by an earlier command whose status or details changed (reversal).
+        self.usage_updates: dict[str, UsageEvent] = {}
+        self.events: list[OutboxEvent] = []
+        self.is_customer_changed = False
+        self.new_accounts: set[str] = set()
+        self.changed_accounts: set[str] = set()
+        self.new_blocks: dict[str, Block] = {}
+        self.changed_blocks: dict[str, Block] = {}
+        self.holds: dict[str, Hold] = {}
+        self.counters: dict[tuple[str, str, datetime], Counter] = {}
+        self.assets: dict[str, Asset] = {}
+        self.overrides: dict[str, Override] = {}
+        self.deleted_overrides: set[str] = set()
+        self.subscriptions: dict[str, Subscription] = {}
+        self.auto_topups: dict[str, AutoTopup] = {}
+        self.deleted_auto_topups: set[str] = set()
+        # (external_payment_id, block id): registered for ever in the environment.
+        self.payments: list[tuple[str, str]] = []
+        self.ran: list[Ran] = []

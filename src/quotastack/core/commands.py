@@ -1,0 +1,84 @@
+"""Commands: what a caller asks of one customer, as a value that knows how to decide itself.
+
+A command is decided on a draft that was advanced to ``context.now``. It checks everything first and
+raises a ``ProblemError`` while the draft is still as it was; then it writes and returns its answer,
+in the contract's wire names. It reads nothing but the draft, the context and what it carries.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from quotastack.core.context import Context
+    from quotastack.core.draft import Draft
+    from quotastack.core.errors import ProblemError
+
+
+class Needs(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of history that a command wants loaded under the lock, into ``draft.extra``.
+
+    Keys there: ``("usage", id)``, ``("hold", id)``, ``("block", id)``, ``("subscription", id)``,
+    ``("payment", external_payment_id)`` (the block id granted for it), and ``("counters", metric)``:
+    the closed counters of the metric whose period contains the instant. Absent keys: no such row.
+    """
+
+    usage_ids: tuple[str, ...] = ()
+    hold_ids: tuple[str, ...] = ()
+    block_ids: tuple[str, ...] = ()
+    subscription_ids: tuple[str, ...] = ()
+    payment_ids: tuple[str, ...] = ()
+    counters_at: tuple[tuple[str, datetime], ...] = ()
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all commands. ``status`` is the HTTP status of success.
+
+    ``is_money``: its idempotency key stays unique for ever. ``is_dry_run``: decided like the real
+    one, answered, and then thrown away (no key, no write). ``may_touch_deleted``: also runs on a
+    customer that was deleted; others are refused with ``customer-not-found``.
+    """
+
+    status: ClassVar[int] = 200
+    is_money: ClassVar[bool] = True
+    may_touch_deleted: ClassVar[bool] = False
+
+    @property
+    def needs(self) -> Needs | None:
+        """The rows of history that ``decide`` looks for in ``draft.extra``; None for none."""
+        return None
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether the effect is thrown away after the answer was made."""
+        return False
+
+    def decide(self, draft: Draft, context: Context) -> msgspec.Struct | dict[str, Any]:
+        """Check, write to ``draft``, answer. Subclasses list their refusals in order."""
+        raise NotImplementedError
+
+
+class RefusedWithChangesError(Exception):
+    """A refusal that changes something all the same (an asset is suspended, a signal is sent).
+
+    The engine writes the draft's changes, consumes no idempotency key, and answers ``error``.
+    """
+
+    def __init__(self, error: ProblemError) -> None:
+        super().__init__(error.detail)
+        self.error = error
+
+
+class Advance(Command):
+    """Let time happen, nothing else: what the sweep and the test clock submit."""
+
+    is_money: ClassVar[bool] = False
+
+    def decide(self, draft: Draft, context: Context) -> dict[str, Any]:
+        """Nothing is left to do: the draft was advanced before."""
+        del draft, context
+        return {}

@@ -1,0 +1,139 @@
+"""The ledger: how one immutable line is made, numbered, chained and summed.
+
+``append_entry`` is the only way to change an account's sums, so every change has its line. The hash
+of an entry covers all its fields and the hash before it; erasable texts enter as a salted digest.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from quotastack.core.amounts import checked_amount
+from quotastack.core.changes import EntryTexts, LedgerEntry
+from quotastack.core.derived_ids import derived_id
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from quotastack.core.context import Context
+    from quotastack.core.customer_state import Account
+    from quotastack.core.draft import Draft
+
+NO_DIGEST: Final = b""
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def digest_texts(texts: EntryTexts) -> bytes:
+    """What the hash keeps of erasable texts: unguessable without the salt beside them."""
+    content = _encode((texts.idempotency_key, texts.reason, texts.metadata))
+    return sha256(texts.salt + content).digest()
+
+
+def hash_entry(previous_hash: bytes, *, environment_id: str, customer_id: str, entry: LedgerEntry) -> bytes:
+    """SHA-256 over the entry before and every field of ``entry`` but ``hash`` and its texts.
+
+    The fields are a JSON array, in which no two different entries read the same.
+    """
+    content = _encode(
+        (
+            environment_id,
+            customer_id,
+            entry.unit,
+            entry.sequence,
+            entry.id,
+            entry.type,
+            entry.delta_mc,
+            entry.reserved_delta_mc,
+            entry.balance_after_mc,
+            entry.reserved_after_mc,
+            entry.blocks,
+            entry.reference_type,
+            entry.reference_id,
+            entry.request_id,
+            entry.actor,
+            entry.occurred_at,
+            entry.created_at,
+            entry.details,
+            entry.texts_digest.hex(),
+        )
+    )
+    return sha256(previous_hash + content).digest()
+
+
+def append_entry(
+    draft: Draft,
+    context: Context,
+    account: Account,
+    *,
+    entry_type: str,
+    delta_mc: int = 0,
+    reserved_delta_mc: int = 0,
+    blocks: tuple[tuple[str, int], ...] = (),
+    reference: tuple[str, str] | None = None,
+    reason: str | None = None,
+    metadata: dict[str, Any] | None = None,
+    details: dict[str, Any] | None = None,
+    occurred_at: datetime | None = None,
+) -> LedgerEntry:
+    """Write one line and the account whose sums it explains.
+
+    ``account`` has its new sums and still the sequence and hash of the line before.
+
+    Raises:
+        AmountOverflowError: a sum would pass the contract's bound.
+    """
+    before = draft.account(account.unit)
+    assert account.balance_mc == before.balance_mc + delta_mc, entry_type
+    assert account.reserved_mc == before.reserved_mc + reserved_delta_mc, entry_type
+    assert account.reserved_mc >= 0
+    assert account.overdraft_mc >= 0
+    checked_amount(account.balance_mc)
+    checked_amount(account.lifetime_earned_mc)
+    checked_amount(account.lifetime_spent_mc)
+    sequence = before.sequence + 1
+    texts = None
+    if not context.is_time and (context.idempotency_key or reason or metadata):
+        texts = EntryTexts(
+            salt=context.new_salt(),
+            idempotency_key=context.idempotency_key,
+            reason=reason,
+            metadata=metadata or None,
+        )
+    entry = LedgerEntry(
+        id=(
+            derived_id(context.now, draft.customer.id, account.unit, str(sequence))
+            if context.is_time
+            else context.new_id()
+        ),
+        unit=account.unit,
+        sequence=sequence,
+        type=entry_type,
+        delta_mc=delta_mc,
+        reserved_delta_mc=reserved_delta_mc,
+        balance_after_mc=account.balance_mc,
+        reserved_after_mc=account.reserved_mc,
+        blocks=blocks,
+        reference_type=None if reference is None else reference[0],
+        reference_id=None if reference is None else reference[1],
+        request_id=context.request_id,
+        actor=context.actor,
+        occurred_at=occurred_at or context.now,
+        created_at=context.now,
+        texts=texts,
+        texts_digest=NO_DIGEST if texts is None else digest_texts(texts),
+        details=details if texts is not None or reason is None else {**(details or {}), "reason": reason},
+        hash=NO_DIGEST,
+    )
+    chained = hash_entry(
+        before.hash,
+        environment_id=draft.environment_id,
+        customer_id=draft.customer.id,
+        entry=entry,
+    )
+    entry = msgspec.structs.replace(entry, hash=chained)
+    draft.put_account(msgspec.structs.replace(account, sequence=sequence, hash=chained))
+    draft.add_entry(entry)
+    return entry
