@@ -1,0 +1,241 @@
+"""The route table: one typed value per operation, and everything the dispatcher does follows from it.
+
+Authentication, scope, body, query, idempotency key, errors and the OpenAPI document are read from the
+route, so a handler holds one service call and nothing else. Matching works on the raw path: segments
+are split first and percent-decoded afterwards, so ``%2F`` inside an external id never is a slash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+from quotastack.core.customer_ref import CustomerRef
+from quotastack.core.idempotency import IdempotencyKey
+from quotastack.services.caller import Caller
+
+if TYPE_CHECKING:
+    from quotastack.services.container import Services
+
+JSON_TYPE: Final = b"application/json"
+CUSTOMER_FAMILIES: Final = ("customers/{customer_id}", "customer-by-external-id/{external_id}")
+BODY_MAX_BYTES: Final = 1024 * 1024
+
+
+class Request:
+    """One request after every check that its route declares; handlers only read it.
+
+    ``customer`` is set where the path, the body or the query names exactly one. ``raw_body`` is the decoded
+    JSON as the fingerprint sees it: without ``idempotency_key``, aliases replaced by their real names.
+    ``key`` is None only where the route does not require one. ``headers`` have lower-case byte names.
+    """
+
+    __slots__ = (
+        "app",
+        "base_url",
+        "body",
+        "caller",
+        "customer",
+        "headers",
+        "key",
+        "method",
+        "params",
+        "path",
+        "query",
+        "raw_body",
+        "request_id",
+        "route",
+    )
+
+    app: Services
+    base_url: str
+    body: Any
+    caller: Caller
+    customer: CustomerRef | None
+    headers: Mapping[bytes, bytes]
+    key: IdempotencyKey | None
+    method: str
+    params: Mapping[str, str]
+    path: str
+    query: Any
+    raw_body: Any
+    request_id: str
+    route: Route
+
+    @property
+    def the_customer(self) -> CustomerRef:
+        """The customer of a route that always names one."""
+        assert self.customer is not None, f"{self.route.path} names no customer"
+        return self.customer
+
+    @property
+    def the_key(self) -> IdempotencyKey:
+        """The key of a route that requires one."""
+        assert self.key is not None, f"{self.route.path} requires no idempotency key"
+        return self.key
+
+
+class Response:
+    """What is sent: ``body`` bytes as they are, anything else encoded as JSON, None for no body."""
+
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        body: Any = None,
+        *,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        content_type: bytes = JSON_TYPE,
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers
+        self.content_type = content_type
+
+
+REPLAYED: Final = ((b"x-idempotent-replayed", b"true"),)
+
+
+def stored_response(status: int, body: bytes, *, replayed: bool) -> Response:
+    """The answer that a key is bound to, fresh or again: same status, same bytes."""
+    return Response(status, body, headers=REPLAYED if replayed else ())
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Text(msgspec.Struct, frozen=True):
+    """An answer that is not JSON, for the OpenAPI document: its media type and what it holds."""
+
+    media_type: str
+    description: str = "Text."
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation.
+
+    ``path`` starts with ``/v1/``; ``/v1/{customer}/...`` declares both customer families at once. A parameter
+    whose name ends in ``id`` must be a UUID (404 otherwise) and arrives in canonical form. ``scope`` None means
+    no authentication at all. ``answers`` maps each success status to the type of its body (None: empty), for
+    the OpenAPI document and the tests. ``errors`` are the slugs beyond those every route has.
+    """
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    handler: Handler
+    scope: str | None
+    summary: str
+    tag: str
+    answers: Mapping[int, Any]
+    description: str = ""
+    body: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct] | None = None
+    errors: tuple[str, ...] = ()
+    key: Literal["required", "optional", "none"] = "none"
+    body_max_bytes: int = BODY_MAX_BYTES
+    is_rate_limited: bool = True
+    example: Any = None
+    answer_example: Any = None
+
+
+class BoundRoute:
+    """A route under one concrete path template, with what the dispatcher would else compute each time.
+
+    ``parameters`` are (name, is_uuid) in path order. ``family`` tells which customer family it stands for.
+    """
+
+    __slots__ = ("family", "parameters", "reads", "route", "template")
+
+    def __init__(self, route: Route, template: str, family: Literal["id", "external_id"] | None) -> None:
+        self.route = route
+        self.template = template
+        self.family = family
+        names = [part[1:-1] for part in template.split("/") if part.startswith("{")]
+        self.parameters = tuple(
+            (name, name.endswith("id") and not (name == "external_id" and family == "external_id"))
+            for name in names
+        )
+        self.reads: Any = None
+
+
+class _Node:
+    __slots__ = ("children", "methods", "parameter")
+
+    def __init__(self) -> None:
+        self.children: dict[bytes, _Node] = {}
+        self.parameter: _Node | None = None
+        self.methods: dict[str, BoundRoute] = {}
+
+
+class RouteTable:
+    """Finds the route of a raw path. Literal paths cost one dictionary lookup, others one per segment.
+
+    A literal segment wins over a parameter at the same place; if nothing follows from it, the parameter is
+    tried. An empty segment matches nothing.
+    """
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.bound: list[BoundRoute] = []
+        self._root = _Node()
+        self._literal: dict[bytes, dict[str, BoundRoute]] = {}
+        for route in routes:
+            for template, family in _templates(route.path):
+                self._add(BoundRoute(route, template, family))
+
+    def _add(self, bound: BoundRoute) -> None:
+        node = self._root
+        for part in bound.template.split("/")[1:]:
+            if part.startswith("{"):
+                node.parameter = node.parameter or _Node()
+                node = node.parameter
+            else:
+                node = node.children.setdefault(part.encode(), _Node())
+        method = bound.route.method
+        assert method not in node.methods, f"{method} {bound.template} is registered twice"
+        node.methods[method] = bound
+        if not bound.parameters:
+            self._literal[bound.template.encode()] = node.methods
+        self.bound.append(bound)
+
+    def find(self, raw_path: bytes) -> tuple[dict[str, BoundRoute], list[bytes]] | None:
+        """The methods known at this path with the raw parameter segments; None when the path is unknown."""
+        methods = self._literal.get(raw_path)
+        if methods is not None:
+            return methods, []
+        segments = raw_path.split(b"/")
+        if segments[0]:
+            return None
+        values: list[bytes] = []
+        node = _walk(self._root, segments, 1, values)
+        return None if node is None else (node.methods, values)
+
+
+def _walk(node: _Node, segments: list[bytes], index: int, values: list[bytes]) -> _Node | None:
+    if index == len(segments):
+        return node if node.methods else None
+    segment = segments[index]
+    child = node.children.get(segment)
+    if child is not None:
+        found = _walk(child, segments, index + 1, values)
+        if found is not None:
+            return found
+    if node.parameter is None or not segment:
+        return None
+    values.append(segment)
+    found = _walk(node.parameter, segments, index + 1, values)
+    if found is None:
+        values.pop()
+    return found
+
+
+def _templates(path: str) -> list[tuple[str, Literal["id", "external_id"] | None]]:
+    if "{customer}" not in path:
+        return [(path, None)]
+    by_id, by_external_id = CUSTOMER_FAMILIES
+    return [
+        (path.replace("{customer}", by_id), "id"),
+        (path.replace("{customer}", by_external_id), "external_id"),
+    ]
