@@ -31,7 +31,7 @@ BE_OWNER: Final = (
 )
 SELECT_INSTALLATION: Final = "SELECT secret, secret_fingerprint FROM quotastack.installation"
 INSERT_INSTALLATION: Final = (
-    "INSERT INTO quotastack.installation (secret, secret_fingerprint) VALUES ($1, $2)"
+    "INSERT INTO quotastack.installation (secret, secret_fingerprint) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 )
 HAS_INSTALLATION: Final = "SELECT to_regclass('quotastack.installation') IS NOT NULL"
 
@@ -113,6 +113,8 @@ async def read_stored_secret(owner: Connection) -> bytes | None:
 async def register_secret(owner: Connection, secret: InstallationSecret, *, store: bool) -> None:
     """Tie the database to the secret on first use, and refuse another one later.
 
+    ``store`` keeps the secret itself in the database; of two processes that do so at once, the first one's stays.
+
     Raises:
         MigrationError: the database was set up with another secret.
     """
@@ -121,17 +123,22 @@ async def register_secret(owner: Connection, secret: InstallationSecret, *, stor
         rows = await owner.fetch(SELECT_INSTALLATION)
         if not rows:
             await owner.execute(INSERT_INSTALLATION, secret.reveal() if store else None, secret.fingerprint)
-        elif rows[0]["secret_fingerprint"] != secret.fingerprint:
+            rows = await owner.fetch(SELECT_INSTALLATION)
+        if not store and rows[0]["secret_fingerprint"] != secret.fingerprint:
             raise MigrationError(
                 "This database was set up with another secret: API keys and stored secrets would not work."
                 " Put the old one into QUOTASTACK_SECRET_KEY, or the file 'secret' back into the data directory."
             )
 
 
-async def set_app_password(owner: Connection, secret: InstallationSecret) -> None:
-    """Give ``qs_app`` the password that is derived from the secret; sent as a verifier, never as itself."""
+async def set_app_password(owner: Connection, secret: InstallationSecret, *, mark: str) -> None:
+    """Give ``qs_app`` the password that is derived from the secret; sent as a verifier, never as itself.
+
+    ``mark`` becomes the role's comment. Both texts are made of hexadecimal and base64 digits.
+    """
     verifier = scram_verifier(secret.app_password, salt=secret.derive("salt of qs_app")[:16])
-    await owner.execute(f"ALTER ROLE qs_app PASSWORD '{verifier}'")
+    async with owner.transaction():
+        await owner.execute(f"ALTER ROLE qs_app PASSWORD '{verifier}'; COMMENT ON ROLE qs_app IS '{mark}'")
 
 
 async def _fetch_as_owner(owner: Connection, statement: str) -> list[dict[str, object]]:

@@ -37,5 +37,8 @@ begin
     if not pg_has_role('qs_owner', 'qs_definer', 'member') then
         grant qs_definer to qs_owner;
     end if;
+    if not has_database_privilege('qs_app', current_database(), 'connect') then
+        execute format('grant connect on database %I to qs_app', current_database());
+    end if;
 end
 $$;
