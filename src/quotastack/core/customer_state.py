@@ -187,11 +187,24 @@ class SubscriptionContract(msgspec.Struct, frozen=True, kw_only=True):
     is_ending_soon_told: bool = False
 
 
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
+    """One step that a subscription took, for its timeline. ``from_status`` is None at creation."""
+
+    at: datetime
+    trigger: str
+    from_status: str | None = None
+    to_status: str
+
+
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     """One subscription and where its clock stands. Live: trialing, active, overdue, paused.
 
-    ``period_index`` counts periods from ``anchor_at``. ``details`` holds what the triggers keep for
-    one another (granted templates of the period, ticks, what was paused).
+    ``period_index`` counts periods from ``anchor_at``. ``past_starts`` are the starts of the periods
+    of the last 31 days, oldest first, for late events. ``granted`` are the templates that granted in
+    the running period, ``activated_templates`` those that granted on activation. ``grid_at`` is the
+    origin of the interval grid, ``next_ticks`` the next tick by template, ``dropped_until`` how far
+    ticks do not fire. ``summarized_at`` is where the last usage summary ended. ``transitions`` are
+    the last steps taken.
     """
 
     id: str
@@ -221,6 +234,15 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     contract: SubscriptionContract | None = None
     metadata: dict[str, Any] = {}
     details: dict[str, Any] = {}
+    past_starts: tuple[datetime, ...] = ()
+    granted: tuple[str, ...] = ()
+    activated_templates: tuple[str, ...] = ()
+    grid_at: datetime | None = None
+    next_ticks: dict[str, int] = {}
+    renewal_due_told_for: datetime | None = None
+    is_trial_ending_told: bool = False
+    is_overage_told: bool = False
+    transitions: tuple[Transition, ...] = ()
     created_at: datetime
     updated_at: datetime
 
