@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -60,7 +60,7 @@ def connect_as_worker(settings: Settings) -> tuple[DatabaseTarget, InstallationS
 
 
 @contextlib.asynccontextmanager
-async def open_installation(settings: Settings, *, claim_roles: bool = False) -> AsyncIterator[Installation]:
+async def open_installation(settings: Settings, *, claim_roles: bool = False) -> AsyncGenerator[Installation]:
     """Have the database ready while the block runs; an embedded one is left, and stopped by the last who leaves.
 
     ``claim_roles`` takes over a role ``qs_app`` that another installation on the same server made.

@@ -25,7 +25,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import quote
@@ -363,7 +363,7 @@ class Cluster:
         return os.fdopen(descriptor, "a+b")
 
     @contextlib.contextmanager
-    def _lock(self, name: str) -> Iterator[None]:
+    def _lock(self, name: str) -> Generator[None]:
         with (self.data / name).open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield

@@ -14,6 +14,8 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 SECRET_BYTES: Final = 32
 
 
@@ -57,6 +59,19 @@ class InstallationSecret:
     def cursor_key(self) -> bytes:
         """What pagination cursors are signed with."""
         return self.derive("cursors")
+
+    def seal(self, plain: bytes, *, purpose: str) -> bytes:
+        """Encrypt what must be readable again (a webhook secret) for storage; ``purpose`` is needed to open it."""
+        nonce = secrets.token_bytes(12)
+        return nonce + AESGCM(self.derive("sealing")).encrypt(nonce, plain, purpose.encode())
+
+    def unseal(self, sealed: bytes, *, purpose: str) -> bytes:
+        """Decrypt what ``seal`` made for the same purpose.
+
+        Raises:
+            cryptography.exceptions.InvalidTag: another secret or purpose, or somebody changed it.
+        """
+        return AESGCM(self.derive("sealing")).decrypt(sealed[:12], sealed[12:], purpose.encode())
 
 
 def generate_secret() -> InstallationSecret:

@@ -107,7 +107,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
     """
     variables = os.environ if environ is None else environ
     faults = [_describe_unknown(name) for name in sorted(variables) if _is_unknown(name)]
-    given = {name: value for name, value in overrides.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
     if environ is not None:
         given = {
             **{

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncGenerator
+from typing import Final, cast
 
 from quotastack.core.ids import EnvironmentId, read_uuid
 from quotastack.runtime.database import Connection, Pool
@@ -60,7 +60,7 @@ async def rollback(connection: Connection) -> None:
 @contextlib.asynccontextmanager
 async def environment_transaction(
     pool: Pool, environment_id: EnvironmentId, *, read_only: bool = False
-) -> AsyncIterator[Connection]:
+) -> AsyncGenerator[Connection]:
     """A connection inside a transaction in one environment; commits at the end, rolls back on any error.
 
     Raises:
@@ -68,7 +68,7 @@ async def environment_transaction(
         asyncpg.PostgresError, OSError, TimeoutError: the database refused or cannot be reached.
     """
     async with pool.acquire() as borrowed:
-        connection: Connection = borrowed
+        connection = cast("Connection", borrowed)
         try:
             await begin(connection, environment_id, read_only=read_only)
             yield connection

@@ -1,0 +1,249 @@
+"""Tenants: making them, their configuration, and the reset of a test environment."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from quotastack.core.errors import FieldFault, InsufficientScopeError, NotFoundError, ValidationFailedError
+from quotastack.core.idempotency import IdempotencyKey
+from quotastack.core.ids import EnvironmentId, TenantId
+from quotastack.runtime.database import Connection
+from quotastack.runtime.random_ids import new_id
+from quotastack.runtime.tenancy import environment_transaction, switch_environment
+from quotastack.services.api_keys import insert_new_key
+from quotastack.services.audit import record_audit
+from quotastack.services.caller import Caller
+from quotastack.services.container import Services
+from quotastack.services.idempotency import Stored, run_once
+from quotastack.store.environments import (
+    insert_tenant,
+    lock_environment,
+    raise_version,
+    replace_test_environment,
+    select_config,
+    update_config,
+)
+from quotastack.store.idempotency import bind_answer, claim_key
+
+NAME_LENGTH_MAX: Final = 255
+LATE_EVENT_WINDOW_SECONDS_MAX: Final = 31 * 86_400
+AMOUNT_MAX: Final = 2**53 - 1
+
+
+class NewTenant(msgspec.Struct, frozen=True):
+    """A tenant and its first keys, which are known at this moment only."""
+
+    tenant_id: TenantId
+    name: str
+    test_key: str
+    live_key: str
+    test_environment_id: EnvironmentId
+    live_environment_id: EnvironmentId
+
+
+class TenantConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The environment's settings, defaults filled in. The webhook's secret is never shown."""
+
+    webhook_url: str | None = None
+    overage_policy: Literal["block", "allow", "notify_only"] = "block"
+    overage_limit: int | None = None
+    low_balance_threshold: int | None = None
+    priority_order: Literal["asc", "desc"] = "asc"
+    default_free_plan_variant_id: str | None = None
+    requests_per_minute: int | None = None
+    late_event_window: int = LATE_EVENT_WINDOW_SECONDS_MAX
+
+
+class TenantConfigPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change; null puts a setting back to its default, what is left out stays."""
+
+    webhook_url: str | UnsetType | None = UNSET
+    webhook_secret: str | UnsetType | None = UNSET
+    overage_policy: Literal["block", "allow", "notify_only"] | UnsetType | None = UNSET
+    overage_limit: int | UnsetType | None = UNSET
+    low_balance_threshold: int | UnsetType | None = UNSET
+    priority_order: Literal["asc", "desc"] | UnsetType | None = UNSET
+    default_free_plan_variant_id: str | UnsetType | None = UNSET
+    requests_per_minute: int | UnsetType | None = UNSET
+    late_event_window: int | UnsetType | None = UNSET
+
+
+async def create_tenant(services: Services, *, name: str) -> NewTenant:
+    """Make a tenant with a live and a test environment, and a key with full access for each.
+
+    Not idempotent: two calls make two tenants. It is a command of the operator's, not of the API.
+
+    Raises:
+        ValidationFailedError: the name is empty or too long.
+    """
+    if not 1 <= len(name.strip()) <= NAME_LENGTH_MAX or "\x00" in name:
+        raise ValidationFailedError.at("/name", f"A tenant's name has 1 to {NAME_LENGTH_MAX} characters.")
+    tenant_id = TenantId(new_id())
+    environments: dict[Literal["live", "test"], EnvironmentId] = {
+        "live": EnvironmentId(new_id()),
+        "test": EnvironmentId(new_id()),
+    }
+    created_at = services.clock.now()
+    keys: dict[str, str] = {}
+    async with environment_transaction(services.database.writes, environments["live"]) as tx:
+        await insert_tenant(
+            tx,
+            tenant_id,
+            name=name,
+            live_id=environments["live"],
+            test_id=environments["test"],
+            created_at=created_at,
+        )
+        for environment, environment_id in environments.items():
+            await switch_environment(tx, environment_id)
+            caller = Caller(
+                environment_id=environment_id,
+                tenant_id=tenant_id,
+                environment=environment,
+                key_id=None,
+                actor="system",
+                scopes=frozenset(),
+                request_id=new_id(),
+            )
+            made = await insert_new_key(tx, services, caller, name="Default", scopes=())
+            keys[environment] = made.key
+    return NewTenant(
+        tenant_id,
+        name,
+        test_key=keys["test"],
+        live_key=keys["live"],
+        test_environment_id=environments["test"],
+        live_environment_id=environments["live"],
+    )
+
+
+async def read_config(services: Services, caller: Caller, *, tenant_id: str) -> TenantConfig:
+    """The settings of the caller's environment.
+
+    Raises:
+        NotFoundError: ``tenant_id`` is not the caller's own.
+    """
+    _require_own_tenant(caller, tenant_id)
+    async with environment_transaction(services.database.reads, caller.environment_id, read_only=True) as tx:
+        return _show(await select_config(tx, caller.environment_id))
+
+
+async def patch_config(
+    services: Services,
+    caller: Caller,
+    *,
+    tenant_id: str,
+    patch: TenantConfigPatch,
+    key: IdempotencyKey | None,
+) -> Stored:
+    """Change settings of the caller's environment; the next decision is made with the new ones.
+
+    Raises:
+        NotFoundError: ``tenant_id`` is not the caller's own.
+        ValidationFailedError: listing every setting out of its range.
+
+    Locks: the environment, exclusively: decisions under way end first.
+    Replay: the settings as they were after the first call.
+    """
+    _require_own_tenant(caller, tenant_id)
+    _check_patch(patch)
+    changes = {name: value for name, value in msgspec.structs.asdict(patch).items() if value is not UNSET}
+    secret = changes.pop("webhook_secret", UNSET)
+    if isinstance(secret, str):
+        sealed = services.secret.seal(secret.encode(), purpose=f"webhook secret {caller.environment_id}")
+        changes["webhook_secret_sealed"] = sealed.hex()
+    elif secret is None:
+        changes["webhook_secret_sealed"] = None
+
+    async def work(tx: Connection) -> tuple[int, Any]:
+        await lock_environment(tx, caller.environment_id)
+        config = await select_config(tx, caller.environment_id)
+        before = _show(config)
+        config.update(changes)
+        config = {name: value for name, value in config.items() if value is not None}
+        await update_config(tx, caller.environment_id, config=config)
+        await raise_version(tx, caller.environment_id, is_catalog=False)
+        after = _show(config)
+        await record_audit(
+            tx,
+            services,
+            caller,
+            action="config.changed",
+            object_type="config",
+            object_id=caller.environment_id,
+            before=before,
+            after=after,
+        )
+        return 200, after
+
+    return await run_once(services, caller, key, work)
+
+
+async def reset_test_environment(services: Services, caller: Caller, *, key: IdempotencyKey) -> Stored:
+    """Give the tenant a new, empty test environment and move its keys there.
+
+    Raises:
+        InsufficientScopeError: the key is a live one.
+
+    Locks: the old environment, exclusively.
+    Replay: the key is bound in the new environment, where a repeated request arrives; it resets nothing again.
+    """
+    if caller.environment != "test":
+        raise InsufficientScopeError("Only a test environment can be reset; this key belongs to a live one.")
+    new_environment_id = EnvironmentId(new_id())
+    body = b"{}"
+
+    async def work(tx: Connection) -> tuple[int, Any]:
+        await lock_environment(tx, caller.environment_id)
+        await raise_version(tx, caller.environment_id, is_catalog=True)
+        await replace_test_environment(tx, new_environment_id, retired_at=services.clock.now())
+        await switch_environment(tx, new_environment_id)
+        await claim_key(tx, new_environment_id, key=key, created_at=services.clock.now())
+        await bind_answer(tx, new_environment_id, key_digest=key.digest, status=200, body=body)
+        moved = msgspec.structs.replace(caller, environment_id=new_environment_id)
+        await record_audit(
+            tx,
+            services,
+            moved,
+            action="environment.reset",
+            object_type="environment",
+            object_id=new_environment_id,
+            before={"environment_id": caller.environment_id},
+            after={"environment_id": new_environment_id},
+        )
+        await switch_environment(tx, caller.environment_id)
+        return 200, body
+
+    return await run_once(services, caller, key, work)
+
+
+def _require_own_tenant(caller: Caller, tenant_id: str) -> None:
+    if tenant_id != caller.tenant_id:
+        raise NotFoundError("There is no such tenant.")
+
+
+def _show(config: dict[str, Any]) -> TenantConfig:
+    fields = TenantConfig.__struct_fields__
+    return TenantConfig(
+        **{name: value for name, value in config.items() if name in fields and value is not None}
+    )
+
+
+def _check_patch(patch: TenantConfigPatch) -> None:
+    faults: list[FieldFault] = []
+    for name, least, most in (
+        ("overage_limit", 0, AMOUNT_MAX),
+        ("low_balance_threshold", 0, AMOUNT_MAX),
+        ("requests_per_minute", 1, 1_000_000),
+        ("late_event_window", 0, LATE_EVENT_WINDOW_SECONDS_MAX),
+    ):
+        value = getattr(patch, name)
+        if isinstance(value, int) and not least <= value <= most:
+            faults.append(FieldFault(f"/{name}", f"Must be from {least} to {most}."))
+    if isinstance(patch.webhook_url, str) and not patch.webhook_url.startswith(("http://", "https://")):
+        faults.append(FieldFault("/webhook_url", "Must be an http or https URL."))
+    if faults:
+        raise ValidationFailedError("Some settings are not valid.", errors=faults)
