@@ -1,0 +1,267 @@
+"""The product behind HTTP, in the model's words."""
+
+from fractions import Fraction
+from typing import Any
+
+from tests.api.stories import Json, Story, answer, instant, pages, slug, wire
+from tests.model.calendar_months import to_datetime, to_instant
+from tests.model.machine import Outcome, whole
+from tests.model.quotas import Quotas
+from tests.model.reference import SECOND, Row
+from tests.model.worlds import START, Command, World
+
+RULE_FIELDS = (
+    "cost_type",
+    "flat_cost",
+    "unit_cost",
+    "per_units",
+    "tiers",
+    "tier_mode",
+    "tier_scope",
+    "rounding",
+    "match",
+    "overage_policy",
+    "overage_limit",
+)
+TIER_FIELDS = (
+    "up_to",
+    "level",
+    "policy",
+    "grace_units",
+    "grace_seconds",
+    "rate",
+    "resume",
+    "base_cost",
+    "unit_cost",
+    "per_units",
+)
+
+
+class HttpDriver:
+    """One frozen test environment with the world's catalog in it."""
+
+    def __init__(self, story: Story, world: World) -> None:
+        self.story = story
+        self.api = story.api
+        self.world = world
+        self.now = START
+        story.freeze(to_datetime(START))
+        settings: Json = {
+            "overage_policy": world.policy,
+            "priority_order": "desc" if world.descending else "asc",
+        }
+        if world.limit is not None:
+            settings["overage_limit"] = world.limit
+        story.configure(**settings)
+        for metric, (unit, rules) in world.prices.items():
+            more = {} if unit == "credits" else {"unit": unit}
+            story.metric(metric, **more, **world.kinds.get(metric, {}))
+            for rule in rules:
+                terms = {name: rule[name] for name in RULE_FIELDS if rule.get(name)}
+                story.rule(metric, **terms)
+
+    def start(self) -> int:
+        self.customer = self.story.customer()
+        for metric, quota in self.world.quotas.items():
+            terms = {name: quota[name] for name in ("period", "alignment", "allowance") if name in quota}
+            tiers = [{name: tier[name] for name in TIER_FIELDS if name in tier} for tier in quota["tiers"]]
+            self.story.override(self.customer, metric, {"quota": {**terms, "tiers": tiers}})
+        return self.now
+
+    def advance(self, seconds: int) -> None:
+        self.story.advance(seconds=seconds)
+        self.now += seconds * SECOND
+
+    # -- commands ----------------------------------------------------------------------------------
+
+    def perform(self, command: Command) -> Outcome:
+        response = getattr(self, f"_{command.name}")(**command.arguments)
+        if response.status >= 400:
+            assert response.status < 500, response.json
+            return Outcome({}, slug(response))
+        body = response.json
+        return Outcome(_facts(command.name, body), None, _new_id(command.name, body))
+
+    def _credits(self, path: str, body: Json) -> Any:
+        return self.api.post(f"/v1/customers/{self.customer}/credits/{path}", body)
+
+    def _terms(self, terms: Row) -> Json:
+        body: Json = {}
+        if "priority" in terms:
+            body["priority"] = terms["priority"]
+        for name, field in (("expires_after", "expires_at"), ("effective_after", "effective_at")):
+            if terms.get(name) is not None:
+                body[field] = wire(to_datetime(self.now + terms[name]))
+        return body
+
+    def _grant(self, *, credits_mc: int, unit: str, **terms: Any) -> Any:
+        body = {"credits": credits_mc, "unit": unit, **self._terms(terms)}
+        if "price_paid" not in terms:
+            return self._credits("grant", {**body, "source": "promotional"})
+        paid = {"customer_id": self.customer, "price_paid": terms["price_paid"], "currency": "EUR"}
+        return self.api.post("/v1/topup/grant", {**body, **paid})
+
+    def _adjust(self, *, delta: int, unit: str, allow_negative: bool = False) -> Any:
+        body: Json = {"delta": delta, "unit": unit, "reason": "model"}
+        return self._credits("adjust", {**body, "allow_negative": True} if allow_negative else body)
+
+    def _withdraw(self, *, credits_mc: int, unit: str) -> Any:
+        return self._credits("withdraw", {"credits": credits_mc, "unit": unit})
+
+    def _void(self, *, block_id: str) -> Any:
+        return self._credits(f"blocks/{block_id}/void", {})
+
+    def _refund_topup(self, *, block_id: str, credits_mc: int | None = None) -> Any:
+        return self.api.post(
+            f"/v1/topup/{block_id}/refund", {} if credits_mc is None else {"credits": credits_mc}
+        )
+
+    def _exchange(self, *, debit_mc: int, unit: str, credits_mc: int, into: str, **terms: Any) -> Any:
+        grant = {"credits": credits_mc, "unit": into, **self._terms(terms)}
+        return self._credits("exchange", {"debit_credits": debit_mc, "unit": unit, "grant": grant})
+
+    def _suspend(self, *, unit: str) -> Any:
+        return self._credits("suspend", {"unit": unit})
+
+    def _resume(self, *, unit: str) -> Any:
+        return self._credits("resume", {"unit": unit})
+
+    def _set_policy(self, *, policy: str | None) -> Any:
+        return self.api.patch(f"/v1/customers/{self.customer}", {"overage_policy": policy})
+
+    def _suspend_asset(self, *, metric: str) -> Any:
+        return self.api.post(f"/v1/customers/{self.customer}/assets/{metric}/suspend", {})
+
+    def _resume_asset(self, *, metric: str) -> Any:
+        return self.api.post(f"/v1/customers/{self.customer}/assets/{metric}/resume", {})
+
+    def _use(
+        self,
+        *,
+        metric: str,
+        units: Fraction,
+        dimensions: dict[str, str] | None = None,
+        record: bool = False,
+        dry_run: bool = False,
+        late: int = 0,
+    ) -> Any:
+        named = (
+            "value"
+            if self.world.kinds.get(metric, {}).get("aggregation") in {"TotalCounter", "Gauge"}
+            else "units"
+        )
+        body: Json = {"customer_id": self.customer, "billable_metric_key": metric, named: whole(units)}
+        if dimensions:
+            body["dimensions"] = dimensions
+        if record:
+            body["enforcement"] = "record"
+        if dry_run:
+            body["dry_run"] = True
+        if late:
+            body["timestamp"] = wire(to_datetime(self.now - late))
+        return self.api.post("/v1/usage", body)
+
+    def _reverse(self, *, usage_id: str) -> Any:
+        return self.api.post(f"/v1/usage/{usage_id}/reverse", {})
+
+    def _reserve(self, *, ttl_seconds: int, **what: Any) -> Any:
+        body: Json = {"customer_id": self.customer, "ttl_seconds": ttl_seconds}
+        if "credits_mc" in what:
+            body.update(credits=what["credits_mc"], unit=what["unit"])
+        else:
+            body.update(billable_metric_key=what["metric"], estimated_units=whole(what["units"]))
+        if "dimensions" in what:
+            body["dimensions"] = what["dimensions"]
+        return self.api.post("/v1/reserve", body)
+
+    def _commit(
+        self, *, hold_id: str, actual_units: Fraction | None = None, actual_mc: int | None = None
+    ) -> Any:
+        body: Json = {}
+        if actual_units is not None:
+            body["actual_units"] = whole(actual_units)
+        if actual_mc is not None:
+            body["actual_credits"] = actual_mc
+        return self.api.post(f"/v1/reserve/{hold_id}/commit", body)
+
+    def _release(self, *, hold_id: str) -> Any:
+        return self.api.post(f"/v1/reserve/{hold_id}/release", {})
+
+    def _extend(self, *, hold_id: str, ttl_seconds: int) -> Any:
+        return self.api.post(f"/v1/reserve/{hold_id}/extend", {"ttl_seconds": ttl_seconds})
+
+    # -- state -------------------------------------------------------------------------------------
+
+    def snapshot(self, model: Quotas) -> Row:
+        told: Row = {}
+        for unit in model.units():
+            account = self.story.account(self.customer, unit=unit, include_blocks="true")
+            fields = ("balance", "reserved_balance", "effective_balance", "overdraft")
+            told[f"account {unit}"] = {name: account[name] for name in fields} | {
+                "blocks": [
+                    (block["id"], block["remaining_amount"], block["priority"], _at(block.get("expires_at")))
+                    for block in account["blocks"]
+                ]
+            }
+        rows = pages(self.api, "/v1/reserve", customer_id=self.customer, status="active")
+        told["holds"] = {row["id"]: (row["reserved_amount"], _at(row["expires_at"])) for row in rows}
+        for metric in model.seen_assets():
+            asset = self.story.asset(self.customer, metric)
+            names = model.asset(metric)
+            told[f"asset {metric}"] = {name: _units(asset[name]) for name in names}
+        return told
+
+    def check_books(self, model: Quotas) -> None:
+        answer(self.api.get("/v1/ledger/verify", customer=self.customer), 200)
+        for unit in model.units():
+            entries = self.story.ledger(self.customer, unit=unit)
+            assert [entry["sequence"] for entry in entries] == list(range(1, len(entries) + 1))
+            assert sum(entry["delta"] for entry in entries) == model.balance(unit)
+            assert sum(entry["reserved_delta"] for entry in entries) == model.reserved(unit)
+
+
+def _at(text: str | None) -> int | None:
+    return None if text is None else to_instant(instant(text))
+
+
+def _units(told: Any) -> Any:
+    return (
+        Fraction(told)
+        if isinstance(told, int | str) and not isinstance(told, bool) and str(told).isdigit()
+        else told
+    )
+
+
+def _draws(rows: list[Json]) -> list[tuple[str, int]]:
+    return [(row["block_id"], row["amount"]) for row in rows]
+
+
+def _facts(name: str, body: Json) -> Row:
+    """The facts of an answer under the model's names."""
+    facts: Row = {}
+    if name in {"use", "commit"}:
+        facts["draws"] = _draws(body["blocks"]) if "blocks" in body else []
+        facts["balance"] = body.get("balance")
+    if name == "use":
+        facts.update(cost=body["cost"], overage=body.get("overage"), effective=body.get("effective_balance"))
+    if name == "commit":
+        facts.update(committed=body["committed_amount"], returned=body["returned_amount"])
+    if name == "reserve":
+        facts.update(reserved=body["reserved_amount"], effective=body["effective_balance"])
+    if name == "extend":
+        facts.update(expires_at=_at(body["expires_at"]))
+    if name == "reverse":
+        facts.update(refunded=body["refunded"])
+    if "account" in body:
+        facts["balance"] = body["account"]["balance"]
+    if "debit" in body:
+        facts.update(amount=body["debit"]["amount"], draws=_draws(body["debit"]["blocks"]))
+    return {key: value for key, value in facts.items() if value is not None}
+
+
+def _new_id(name: str, body: Json) -> str | None:
+    if name in {"use", "reserve"}:
+        return body.get("id")
+    if name == "commit":
+        return body.get("usage_id", body["id"])
+    return body.get("block", {}).get("id") or ("none" if name == "adjust" else None)
