@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -173,3 +173,22 @@ def serving(folder: Path, count: int = 1, **settings: str) -> Iterator[list[Serv
     finally:
         for server in reversed(servers):
             server.stop()
+        stop_database(data)
+
+
+def stop_database(data: Path) -> None:
+    """End an embedded PostgreSQL that outlived its killed server."""
+    for pid_file in data.rglob("postmaster.pid"):
+        try:
+            os.kill(int(pid_file.read_text().splitlines()[0]), signal.SIGINT)
+        except (ProcessLookupError, FileNotFoundError, IndexError):
+            continue
+        wait_until(lambda found=pid_file: not found.exists(), "PostgreSQL has ended")
+
+
+def wait_until(is_true: Callable[[], bool], what: str, *, timeout_seconds: float = 30) -> None:
+    """Ask again and again; for what another process does in its own time."""
+    deadline = time.monotonic() + timeout_seconds
+    while not is_true():
+        assert time.monotonic() < deadline, f"not in {timeout_seconds} s: {what}"
+        time.sleep(0.02)

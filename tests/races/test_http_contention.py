@@ -1,6 +1,7 @@
 """Many callers want the same thing at the same time, on two servers of one database."""
 
 from collections import Counter
+from functools import partial
 
 import pytest
 from tests.api.stories import Story, answer, at_once
@@ -99,10 +100,8 @@ def test_one_hold_ends_once(both: list[Story]) -> None:
         before = first.balance(customer)
         calls = []
         for story in (first, second, first, second):
-            calls += [
-                lambda story=story: story.post(f"/v1/reserve/{hold}/commit", {"actual_units": 2}),
-                lambda story=story: story.post(f"/v1/reserve/{hold}/release"),
-            ]
+            commit = partial(story.post, f"/v1/reserve/{hold}/commit", {"actual_units": 2})
+            calls += [commit, partial(story.post, f"/v1/reserve/{hold}/release")]
         responses = at_once(calls)
         assert statuses(responses) == {200: 1, 409: 7}
         (won,) = [response.json for response in responses if response.status == 200]

@@ -71,8 +71,11 @@ def test_catalog_changes_follow_too(both: list[Story], customer: str) -> None:
         answered_at = time.monotonic()
         assert first.check(customer, "look")["estimated_cost"] == unit_cost
         assert second.check(customer, "look", consistency="strong")["estimated_cost"] == unit_cost
-        while second.check(customer, "look")["estimated_cost"] != unit_cost:
-            assert time.monotonic() - answered_at <= BOUND_SECONDS + 1, "an old price after the bound"
+        while True:
+            asked_at = time.monotonic()
+            if second.check(customer, "look")["estimated_cost"] == unit_cost:
+                break
+            assert asked_at - answered_at <= BOUND_SECONDS, "an old price after the bound"
         assert second.used(customer, "look")["cost"] == unit_cost
 
 
