@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from quotastack.core.balance_events import tell_balance
 from quotastack.core.blocks import expire_block, settle_overdraft, start_block
 from quotastack.core.catalog import Catalog
 from quotastack.core.customer_state import NEVER
@@ -126,20 +127,28 @@ def refresh_due_at(draft: Draft, catalog: Catalog) -> None:
 def advance(draft: Draft, context: Context, *, steps_max: int = SLICE_MAX) -> bool:
     """Let everything happen that is due at or before ``context.now``.
 
-    Returns false when ``steps_max`` things happened and more is due: the caller writes what there
-    is and calls again. Cheap when nothing is due: one comparison.
+    The balance events of an instant are told when all of it has happened: a block that expires while
+    its successor starts is no low balance. Returns false when at least ``steps_max`` things happened
+    and more is due: the caller writes what there is and calls again; an instant is never cut in two.
+    Cheap when nothing is due: one comparison.
     """
     if draft.is_due_stale:
         refresh_due_at(draft, context.catalog)
     if draft.due_at > context.now:
         return True
-    for _ in range(steps_max):
+    steps = 0
+    instant: datetime | None = None
+    while True:
         due = find_next_due(draft, context.catalog)
+        if instant is not None and (due is None or due.at != instant):
+            tell_balance(draft, context.at_instant(instant))
+            if steps >= steps_max:
+                break
         if due is None or due.at > context.now:
-            draft.due_at = NEVER if due is None else due.at
-            draft.is_due_stale = False
-            return True
+            break
         draft.add_ran(due.kind, due.at)
         due.run(draft, context.at_instant(due.at), due.id)
-    refresh_due_at(draft, context.catalog)
+        steps, instant = steps + 1, due.at
+    draft.due_at = NEVER if due is None else due.at
+    draft.is_due_stale = False
     return draft.due_at > context.now

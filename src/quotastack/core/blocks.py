@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from quotastack.core.amounts import AMOUNT_MAX
 from quotastack.core.burn_down import Draw, is_spendable, pays_for_hold, plan_burn_down
 from quotastack.core.customer_state import Block
 from quotastack.core.draft import replace
-from quotastack.core.errors import ConflictError
+from quotastack.core.errors import ConflictError, ValidationFailedError
 from quotastack.core.ledger import append_entry
 
 if TYPE_CHECKING:
@@ -22,32 +23,53 @@ if TYPE_CHECKING:
     from quotastack.core.draft import Draft
 
 LIVE_BLOCKS_MAX: Final = 10_000
+OPTIONAL_TERMS: Final = (
+    "price_paid",
+    "currency",
+    "package_id",
+    "external_payment_id",
+    "subscription_id",
+    "grant_template_id",
+    "rolled_from_block_id",
+)
 
 
-def require_room_for_block(draft: Draft, unit: str, *, count: int = 1) -> None:
-    """Refuse a grant that would pass the limit of live blocks.
+def require_room_for_block(draft: Draft, unit: str, *, amount_mc: int, count: int = 1) -> None:
+    """Refuse a grant of ``amount_mc`` in ``count`` blocks that the account cannot take.
 
     Raises:
         ConflictError: the account would have more than 10,000 live blocks.
+        ValidationFailedError: a sum of the account would pass the bound of all amounts.
     """
-    pending = sum(1 for block in draft.pending_blocks if block.unit == unit)
-    if len(draft.live_blocks(unit)) + pending + count > LIVE_BLOCKS_MAX:
+    pending = [block for block in draft.pending_blocks if block.unit == unit]
+    if len(draft.live_blocks(unit)) + len(pending) + count > LIVE_BLOCKS_MAX:
         raise ConflictError(
             f"The account has {LIVE_BLOCKS_MAX} live blocks already; spend or void some first."
         )
+    account = draft.account(unit)
+    coming_mc = amount_mc + sum(block.remaining_mc for block in pending)
+    if max(account.blocks_mc, account.lifetime_earned_mc) + coming_mc > AMOUNT_MAX:
+        raise ValidationFailedError.at("/credits", f"The account's sums would pass {AMOUNT_MAX}.")
 
 
 def block_terms(block: Block) -> dict[str, Any]:
-    """What a ledger entry must keep of a new block so that a replay can rebuild it."""
-    return {
+    """What a ledger entry must keep of a new block so that a replay can rebuild it.
+
+    Its texts (``reason``, ``metadata``) stand beside the entry, where they can be erased.
+    """
+    terms = {
         "block_id": block.id,
         "original_amount": block.original_mc,
         "priority": block.priority,
         "effective_at": block.effective_at,
         "expires_at": block.expires_at,
         "source": block.source,
-        "price_paid": block.price_paid,
     }
+    for name in OPTIONAL_TERMS:
+        value = getattr(block, name)
+        if value is not None:
+            terms[name] = value
+    return terms
 
 
 def grant_block(
@@ -57,13 +79,12 @@ def grant_block(
     *,
     entry_type: str = "grant",
     reference: tuple[str, str] | None = None,
-    is_earned: bool = True,
 ) -> Block:
     """Add ``block`` (``remaining_mc == original_mc`` > 0) with its line; settle what is overdrawn.
 
     A block whose ``effective_at`` lies ahead becomes pending (``grant_scheduled``) and is not part
-    of the balance yet. ``is_earned`` is false for what only moves (rollover): lifetime sums stay.
-    Returns the block as it stands after the settlement.
+    of the balance yet. A ``grant`` is told (``credit.granted``); what moves or comes back under
+    another type is told by who moves it. Returns the block as it stands after the settlement.
     """
     account = draft.account(block.unit)
     where = reference or ("block", block.id)
@@ -85,11 +106,7 @@ def grant_block(
     append_entry(
         draft,
         context,
-        replace(
-            account,
-            blocks_mc=account.blocks_mc + block.original_mc,
-            lifetime_earned_mc=account.lifetime_earned_mc + (block.original_mc if is_earned else 0),
-        ),
+        replace(account, blocks_mc=account.blocks_mc + block.original_mc),
         entry_type=entry_type,
         delta_mc=block.original_mc,
         blocks=((block.id, block.original_mc),),
@@ -99,7 +116,22 @@ def grant_block(
         details=block_terms(block),
     )
     settle_overdraft(draft, context, block.unit)
-    return draft.find_block(block.id) or draft.changes.new_blocks[block.id]
+    if entry_type == "grant":
+        _tell_granted(draft, context, block)
+    return draft.changes.new_blocks[block.id]
+
+
+def _tell_granted(draft: Draft, context: Context, block: Block) -> None:
+    account = draft.account(block.unit)
+    data = {
+        **block_terms(block),
+        "unit": block.unit,
+        "amount": block.original_mc,
+        "balance": account.balance_mc,
+        "effective_balance": account.effective_mc,
+    }
+    del data["original_amount"]
+    draft.add_event(context, "credit.granted", data)
 
 
 def start_block(draft: Draft, context: Context, block: Block) -> None:
@@ -109,11 +141,7 @@ def start_block(draft: Draft, context: Context, block: Block) -> None:
     append_entry(
         draft,
         context,
-        replace(
-            account,
-            blocks_mc=account.blocks_mc + block.remaining_mc,
-            lifetime_earned_mc=account.lifetime_earned_mc + block.remaining_mc,
-        ),
+        replace(account, blocks_mc=account.blocks_mc + block.remaining_mc),
         entry_type="grant",
         delta_mc=block.remaining_mc,
         blocks=((block.id, block.remaining_mc),),
@@ -121,14 +149,28 @@ def start_block(draft: Draft, context: Context, block: Block) -> None:
         details=block_terms(block),
     )
     settle_overdraft(draft, context, block.unit)
+    _tell_granted(draft, context, block)
 
 
-def take_from_block(draft: Draft, block: Block, amount_mc: int, *, ends_as: str) -> None:
-    """Lower ``block``; when nothing is left its status becomes ``ends_as``. No line is written."""
+def take_from_block(
+    draft: Draft, block: Block, amount_mc: int, *, ends_as: str, is_spent: bool = False
+) -> None:
+    """Lower ``block``; when nothing is left its status becomes ``ends_as``. No line is written.
+
+    What is not spent (expired, voided, refunded, rolled over) is remembered on the block, so that a
+    refund can tell how much of it was.
+    """
     remaining_mc = block.remaining_mc - amount_mc
     assert 0 <= remaining_mc < block.remaining_mc
-    status = "active" if remaining_mc else ends_as
-    draft.change_block(block, replace(block, remaining_mc=remaining_mc, status=status))
+    draft.change_block(
+        block,
+        replace(
+            block,
+            remaining_mc=remaining_mc,
+            status="active" if remaining_mc else ends_as,
+            unspent_mc=block.unspent_mc if is_spent else block.unspent_mc + amount_mc,
+        ),
+    )
 
 
 def apply_draws(draft: Draft, draws: tuple[Draw, ...], context: Context) -> tuple[tuple[str, int], ...]:
@@ -138,7 +180,8 @@ def apply_draws(draft: Draft, draws: tuple[Draw, ...], context: Context) -> tupl
     """
     for draw in draws:
         is_live = is_spendable(draw.block, context.now)
-        take_from_block(draft, draw.block, draw.amount_mc, ends_as="depleted" if is_live else "expired")
+        ends_as = "depleted" if is_live else "expired"
+        take_from_block(draft, draw.block, draw.amount_mc, ends_as=ends_as, is_spent=True)
     return tuple((draw.block.id, -draw.amount_mc) for draw in draws)
 
 
@@ -193,14 +236,27 @@ def settle_overdraft(draft: Draft, context: Context, unit: str) -> None:
     )
 
 
+def needed_by_holds(draft: Draft, block: Block) -> int:
+    """Credits held by holds that were made before ``block`` expired: its kept rest pays for no others."""
+    assert block.expires_at is not None
+    return sum(
+        hold.reserved_mc
+        for hold in draft.holds.values()
+        if hold.unit == block.unit and hold.created_at < block.expires_at
+    )
+
+
 def expire_block(draft: Draft, context: Context, block: Block) -> int:
     """Expire what no hold needs of an active block that is past its ``expires_at``.
 
-    ``min(remaining, max(0, sum(live blocks) - reserved))`` goes; the kept rest stays in the block.
+    ``min(remaining, max(0, sum(live blocks) - reserved))`` goes, and whatever is above what the
+    holds made before the expiry could still take; the kept rest stays in the block.
     Returns the expired amount. Called at the expiry and whenever a hold that kept a rest ends.
     """
     account = draft.account(block.unit)
     amount_mc = min(block.remaining_mc, account.free_mc)
+    if amount_mc < block.remaining_mc:
+        amount_mc = max(amount_mc, block.remaining_mc - needed_by_holds(draft, block))
     if amount_mc < block.remaining_mc and not block.is_kept:
         kept = replace(block, is_kept=True)
         draft.change_block(block, kept)
@@ -211,11 +267,7 @@ def expire_block(draft: Draft, context: Context, block: Block) -> int:
     append_entry(
         draft,
         context,
-        replace(
-            account,
-            blocks_mc=account.blocks_mc - amount_mc,
-            lifetime_expired_mc=account.lifetime_expired_mc + amount_mc,
-        ),
+        replace(account, blocks_mc=account.blocks_mc - amount_mc),
         entry_type="expire",
         delta_mc=-amount_mc,
         blocks=((block.id, -amount_mc),),

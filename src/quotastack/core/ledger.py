@@ -2,6 +2,7 @@
 
 ``append_entry`` is the only way to change an account's sums, so every change has its line. The hash
 of an entry covers all its fields and the hash before it; erasable texts enter as a salted digest.
+What a line adds to the lifetime sums follows from its type alone, here and in a replay.
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from quotastack.core.draft import Draft
 
 NO_DIGEST: Final = b""
+
+# Credits that came in from outside. Not: what only moves (rollover_in) or comes back (refund).
+EARNED_TYPES: Final = frozenset({"grant", "adjustment"})
+# Credits that were used. Not: what was taken away (withdrawal, void, topup_refund, adjustment).
+SPENT_TYPES: Final = frozenset({"usage", "commit", "exchange", "overage"})
+
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -30,6 +37,19 @@ def digest_texts(texts: EntryTexts) -> bytes:
     """What the hash keeps of erasable texts: unguessable without the salt beside them."""
     content = _encode((texts.idempotency_key, texts.reason, texts.metadata))
     return sha256(texts.salt + content).digest()
+
+
+def lifetime_effect(entry_type: str, delta_mc: int, reference_type: str | None) -> tuple[int, int, int]:
+    """What a line adds to the sums of earned, spent and expired credits; none of them is negative.
+
+    The part of a negative adjustment that goes beyond the blocks is an ``overage`` that refers to an
+    adjustment: nobody spent it.
+    """
+    if delta_mc > 0:
+        return (delta_mc if entry_type in EARNED_TYPES else 0), 0, 0
+    if entry_type in SPENT_TYPES and reference_type != "adjustment":
+        return 0, -delta_mc, 0
+    return 0, 0, (-delta_mc if entry_type == "expire" else 0)
 
 
 def hash_entry(previous_hash: bytes, *, environment_id: str, customer_id: str, entry: LedgerEntry) -> bytes:
@@ -80,19 +100,22 @@ def append_entry(
 ) -> LedgerEntry:
     """Write one line and the account whose sums it explains.
 
-    ``account`` has its new sums and still the sequence and hash of the line before.
+    ``account`` has its new sums and still the sequence, hash and lifetime sums of the line before.
 
     Raises:
-        AmountOverflowError: a sum would pass the contract's bound.
+        AmountOverflowError: a sum would pass the contract's bound. Commands check that first.
     """
     before = draft.account(account.unit)
     assert account.balance_mc == before.balance_mc + delta_mc, entry_type
     assert account.reserved_mc == before.reserved_mc + reserved_delta_mc, entry_type
     assert account.reserved_mc >= 0
     assert account.overdraft_mc >= 0
+    earned_mc, spent_mc, expired_mc = lifetime_effect(
+        entry_type, delta_mc, None if reference is None else reference[0]
+    )
     checked_amount(account.balance_mc)
-    checked_amount(account.lifetime_earned_mc)
-    checked_amount(account.lifetime_spent_mc)
+    checked_amount(before.lifetime_earned_mc + earned_mc)
+    checked_amount(before.lifetime_spent_mc + spent_mc)
     sequence = before.sequence + 1
     texts = None
     if not context.is_time and (context.idempotency_key or reason or metadata):
@@ -134,6 +157,15 @@ def append_entry(
         entry=entry,
     )
     entry = msgspec.structs.replace(entry, hash=chained)
-    draft.put_account(msgspec.structs.replace(account, sequence=sequence, hash=chained))
+    draft.put_account(
+        msgspec.structs.replace(
+            account,
+            sequence=sequence,
+            hash=chained,
+            lifetime_earned_mc=before.lifetime_earned_mc + earned_mc,
+            lifetime_spent_mc=before.lifetime_spent_mc + spent_mc,
+            lifetime_expired_mc=before.lifetime_expired_mc + expired_mc,
+        )
+    )
     draft.add_entry(entry)
     return entry
