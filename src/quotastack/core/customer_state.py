@@ -88,7 +88,8 @@ class Block(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     An active block that met its expiry while holds needed it is a kept rest (``is_kept``): it counts
     in the balance, pays only for commits of holds made before that instant, and ends with them. A
-    frozen block belongs to a paused subscription, a locked one to an overdue one without usage.
+    frozen block belongs to a paused subscription, a locked one to an overdue one without usage. A
+    cycle block (``is_cycle``) expires in its subscription's turn, not on its own, while that lives.
     """
 
     id: str
@@ -111,8 +112,10 @@ class Block(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     status: Literal["pending", "active", "depleted", "expired", "voided"] = "active"
     is_frozen: bool = False
     is_locked: bool = False
+    is_cycle: bool = False
     is_expiring_told: bool = False
     is_kept: bool = False
+    unspent_mc: int = 0
     created_at: datetime
 
 
@@ -179,11 +182,13 @@ class Override(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SubscriptionContract(msgspec.Struct, frozen=True, kw_only=True):
-    """The running term of a subscription."""
+    """The running term of a subscription. Terms are counted from ``anchor_at``: ends never drift."""
 
     starts_at: datetime
     ends_at: datetime
     auto_renew: bool
+    anchor_at: datetime
+    term_index: int = 0
     is_ending_soon_told: bool = False
 
 
@@ -196,15 +201,21 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     to_status: str
 
 
+class TickGrid(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The fixed grid of an interval template: tick ``n`` is ``origin_at`` plus ``n`` intervals."""
+
+    origin_at: datetime
+    next_index: int = 0
+
+
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     """One subscription and where its clock stands. Live: trialing, active, overdue, paused.
 
     ``period_index`` counts periods from ``anchor_at``. ``past_starts`` are the starts of the periods
-    of the last 31 days, oldest first, for late events. ``granted`` are the templates that granted in
-    the running period, ``activated_templates`` those that granted on activation. ``grid_at`` is the
-    origin of the interval grid, ``next_ticks`` the next tick by template, ``dropped_until`` how far
-    ticks do not fire. ``summarized_at`` is where the last usage summary ended. ``transitions`` are
-    the last steps taken.
+    of the last 31 days, oldest first, for late events. ``granted`` are the templates that have granted
+    (cycle ones in the running period, activation ones since the activation). ``grids`` are the
+    interval grids by template. ``cancel_credits`` says what a scheduled end does to the plan's
+    blocks. ``transitions`` are the last steps taken.
     """
 
     id: str
@@ -236,12 +247,10 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, Any] = {}
     past_starts: tuple[datetime, ...] = ()
     granted: tuple[str, ...] = ()
-    activated_templates: tuple[str, ...] = ()
-    grid_at: datetime | None = None
-    next_ticks: dict[str, int] = {}
-    renewal_due_told_for: datetime | None = None
+    grids: dict[str, TickGrid] = {}
+    cancel_credits: Literal["expire", "keep"] = "expire"
+    is_renewal_due_told: bool = False
     is_trial_ending_told: bool = False
-    is_overage_told: bool = False
     transitions: tuple[Transition, ...] = ()
     created_at: datetime
     updated_at: datetime
@@ -276,7 +285,8 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     ``blocks`` are the active blocks by unit in burn order, ``pending_blocks`` those that start
     later, in order of start. ``counters`` are the current ones by (metric, kind); ``holds`` the
     active ones by id. ``due_at`` is at or before the next instant at which time changes the state
-    (never after it). ``last_entry_at`` bounds the clock: no entry is older than its predecessor.
+    (never after it); ``written_due_at`` is what the table of the sweep says. ``last_entry_at``
+    bounds the clock: no entry is older than its predecessor.
     """
 
     environment_id: str
@@ -285,6 +295,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     event_sequence: int = 0
     last_entry_at: datetime | None = None
     due_at: datetime = NEVER
+    written_due_at: datetime = NEVER
     accounts: dict[str, Account] = {}
     blocks: dict[str, tuple[Block, ...]] = {}
     pending_blocks: tuple[Block, ...] = ()
