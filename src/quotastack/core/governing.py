@@ -13,7 +13,7 @@ from quotastack.core.periods import anchored_period, calendar_period
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from quotastack.core.catalog import Catalog, Variant
+    from quotastack.core.catalog import Catalog, OveragePolicy, Variant
     from quotastack.core.customer_state import Subscription
     from quotastack.core.draft import Draft
 
@@ -79,3 +79,16 @@ def anniversary_anchor(draft: Draft, catalog: Catalog, metric_key: str) -> datet
     """What an anniversary quota counts from: the oldest governing subscription, else the customer."""
     governing = governing_subscriptions(draft, catalog, metric_key)
     return governing[0][0].anchor_at if governing else draft.customer.created_at
+
+
+def variant_overage(catalog: Catalog, variant: Variant) -> tuple[OveragePolicy, int | None] | None:
+    """The overage policy and limit that the variant sets, or None where the environment's applies.
+
+    A postpaid variant allows overage when it says nothing; the free fallback does not.
+    """
+    if variant.overage_policy is not None:
+        return variant.overage_policy, variant.overage_limit
+    is_fallback = variant.id == catalog.config.default_free_plan_variant_id
+    if variant.billing_mode == "postpaid" and not is_fallback:
+        return "allow", variant.overage_limit
+    return None
