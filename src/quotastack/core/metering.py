@@ -7,7 +7,7 @@ period (per rule: units, cost, tiers). Held units and reversals never move it.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
