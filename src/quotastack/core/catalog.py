@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from quotastack.core.event_patterns import EndpointFilter
+
 MetricType = Literal["metered", "gauge", "boolean", "static"]
 Aggregation = Literal["CumulativeCounter", "TotalCounter", "Gauge", "UpDownCounter"]
 OveragePolicy = Literal["block", "allow", "notify"]
@@ -157,7 +159,7 @@ class EnvironmentConfig(msgspec.Struct, frozen=True, kw_only=True):
     priority_order: Literal["asc", "desc"] = "asc"
     default_free_plan_variant_id: str | None = None
     requests_per_minute: int | None = None
-    late_event_window_seconds: int = 31 * 86_400
+    late_event_window_seconds: int = msgspec.field(default=31 * 86_400, name="late_event_window")
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,7 +168,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     ``rules`` holds every rule that ever was, per metric, oldest first. ``variants`` holds all
     versions by (id, version); ``latest_variants`` the newest by id. ``named_events`` are the event
     types that some endpoint subscribed to by name: those that are off by default are written only
-    when they stand in it.
+    when they stand in it. ``endpoints`` are the active webhook endpoints, with what each wants.
     """
 
     version: int
@@ -178,3 +180,4 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     latest_variants: dict[str, Variant] = {}
     packages: dict[str, Package] = {}
     named_events: frozenset[str] = frozenset()
+    endpoints: tuple[EndpointFilter, ...] = ()
