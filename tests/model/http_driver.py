@@ -63,6 +63,9 @@ class HttpDriver:
     def start(self) -> int:
         self.customer = self.story.customer()
         for metric, quota in self.world.quotas.items():
+            if "cap" in quota:
+                self.story.override(self.customer, metric, {"cap": quota["cap"]})
+                continue
             terms = {name: quota[name] for name in ("period", "alignment", "allowance") if name in quota}
             tiers = [{name: tier[name] for name in TIER_FIELDS if name in tier} for tier in quota["tiers"]]
             self.story.override(self.customer, metric, {"quota": {**terms, "tiers": tiers}})

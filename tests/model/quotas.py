@@ -99,7 +99,7 @@ class Quotas(Spending):
             return units - last if units >= last else units
         if kind == "Gauge":
             return units - self.value(metric)
-        if kind == "UpDownCounter" and self.value(metric) + units < 0:
+        if kind == "UpDownCounter" and self.value(metric) + units < 0 and not self._is_suspended(metric):
             raise Refused("conflict")
         return units
 
@@ -192,6 +192,8 @@ class Quotas(Spending):
             if "grace_units" in tier and after > tier["lower"] + tier["grace_units"]:
                 raise Refused("quota-exceeded")
             if "grace_seconds" in tier:
+                if before > tier["lower"] and place not in self.crossings:
+                    raise Grey("when a grace began that a commit or a recorded fact ran into")
                 crossed_at = self.crossings.setdefault(place, self.now)
                 if self.now - crossed_at >= tier["grace_seconds"] * SECOND:
                     raise Refused("quota-exceeded")
@@ -210,6 +212,17 @@ class Quotas(Spending):
         if bucket["tokens"] < units:
             raise Refused("quota-rate-limited")
         bucket["tokens"] -= units
+
+    def commit(self, *, hold_id: str, actual_units: Fraction | None = None, **more: Any) -> Row:
+        hold = self.hold(hold_id)
+        quota = self.quotas.get(hold["metric"])
+        if quota is not None and actual_units is not None and actual_units > hold["units"]:
+            after = (
+                self.value(hold["metric"]) + self.held_units(hold["metric"]) + actual_units - hold["units"]
+            )
+            if any(tier["policy"] == "SuspendUsage" and after > tier["lower"] for tier in quota["tiers"]):
+                raise Grey("whether a commit beyond its hold may suspend the asset")
+        return super().commit(hold_id=hold_id, actual_units=actual_units, **more)
 
     def suspend_asset(self, *, metric: str) -> Row:
         self.suspensions[metric] = -1

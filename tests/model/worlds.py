@@ -97,6 +97,87 @@ def credit_world(random: Random) -> World:
     return World(PRICES, {}, {}, **random_settings(random))
 
 
+def _tier(up_to: object, level: str, policy: str, **more: object) -> Row:
+    return {"up_to": up_to, "level": level, "policy": policy, **more}
+
+
+def _quota(period: str, *tiers: Row, **more: object) -> Row:
+    return {"period": period, "alignment": "calendar", "tiers": list(tiers), **more}
+
+
+DENY = _tier(None, "OverUsage", "Deny")
+FIRST = _tier(40, "Normal", "NotifyOnly")
+
+# Metric -> quota of every customer, attached as an override when the customer is made.
+QUOTAS: dict[str, Row] = {
+    "ladder": _quota(
+        "month",
+        _tier(20, "Normal", "NotifyOnly"),
+        _tier(30, "Warning", "NotifyOnly"),
+        _tier(60, "Critical", "AllowWithOverage"),
+        DENY,
+    ),
+    "daily": _quota("day", _tier(25, "Normal", "NotifyOnly"), DENY),
+    "weekly": _quota("week", _tier(30, "Normal", "NotifyOnly"), DENY),
+    "yearly": _quota("year", _tier(200, "Normal", "NotifyOnly"), DENY, alignment="anniversary"),
+    "own_month": _quota("month", FIRST, DENY, alignment="anniversary"),
+    "percent": _quota(
+        "month",
+        _tier({"percent": 80}, "Normal", "NotifyOnly"),
+        _tier({"percent": 100}, "Warning", "NotifyOnly"),
+        DENY,
+        allowance=50,
+    ),
+    "grace_units": _quota("month", FIRST, _tier(None, "Critical", "AllowWithGrace", grace_units=15)),
+    "grace_seconds": _quota("month", FIRST, _tier(None, "Critical", "AllowWithGrace", grace_seconds=300)),
+    "grace_then_deny": _quota("month", FIRST, _tier(60, "Critical", "AllowWithGrace", grace_units=10), DENY),
+    "stops": _quota("month", FIRST, _tier(None, "OverUsage", "SuspendUsage", resume="manual")),
+    "stops_for_now": _quota("day", FIRST, _tier(None, "OverUsage", "SuspendUsage", resume="next_period")),
+    "limited": _quota(
+        "year", _tier(None, "Normal", "RateLimit", rate={"units": 10, "seconds": 60, "burst": 20})
+    ),
+    "limited_later": _quota(
+        "year", FIRST, _tier(None, "Warning", "RateLimit", rate={"units": 1, "seconds": 7, "burst": 12})
+    ),
+    "priced": _quota(
+        "month",
+        _tier(20, "Normal", "NotifyOnly", unit_cost=10, per_units=3),
+        _tier(50, "Warning", "NotifyOnly", base_cost=500, unit_cost=25),
+        _tier(None, "OverUsage", "AllowWithOverage", unit_cost=7, per_units=2),
+    ),
+    "up_and_down": _quota("month", FIRST, DENY),
+    "totals": _quota("month", _tier(120, "Normal", "NotifyOnly"), DENY),
+    "level": _quota("month", FIRST, DENY, cap=40),
+}
+KINDS: dict[str, Row] = {
+    "up_and_down": {"aggregation": "UpDownCounter"},
+    "free_up_and_down": {"aggregation": "UpDownCounter"},
+    "totals": {"aggregation": "TotalCounter"},
+    "free_totals": {"aggregation": "TotalCounter"},
+    "level": {"aggregation": "Gauge", "type": "gauge"},
+    "free_level": {"aggregation": "Gauge", "type": "gauge"},
+}
+
+
+def quota_world(random: Random) -> World:
+    """Counters, quotas and prices together: part B of the model."""
+    quotas = dict(random.sample(list(QUOTAS.items()), 5))
+    kinds = {metric: kind for metric, kind in KINDS.items() if metric in quotas or metric.startswith("free_")}
+    prices: dict[str, tuple[str, list[Rule]]] = {
+        metric: (
+            "credits",
+            [_rule("per_unit", unit_cost=20)] if metric not in kinds and random.random() < 0.5 else [],
+        )
+        for metric in quotas
+    }
+    some = random.sample(["whole", "fine_up", "graduated", "volume", "alone", "by_model", "free"], 3)
+    prices |= {metric: PRICES[metric] for metric in some}
+    prices |= {metric: ("credits", []) for metric in kinds if metric.startswith("free_")}
+    if random.random() < 0.5:
+        prices["free_totals"] = ("credits", [_rule("per_unit", unit_cost=7, per_units=2)])
+    return World(prices, kinds, quotas, **random_settings(random))
+
+
 # -- commands --------------------------------------------------------------------------------------
 
 
@@ -128,10 +209,18 @@ class Chooser:
         return self.random.choice(["credits"] * 5 + ["tokens"])
 
     def units(self) -> Fraction:
-        return Fraction(self.random.choice([0, 1, 1, 1, 2, 3, 5, 9, 10, 11, 37, self.random.randint(0, 200)]))
+        return Fraction(
+            self.random.choice([0, 1, 1, 1, 2, 3, 5, 9, 10, 11, 20, 37, self.random.randint(0, 200)])
+        )
+
+    def metric(self, model: Quotas, among: list[str]) -> str:
+        """A metric, mostly one with a quota where there are such."""
+        limited = [metric for metric in among if metric in model.quotas]
+        return self.random.choice(limited if limited and self.random.random() < 0.7 else among)
 
     def _grant(self, model: Quotas) -> Row:
-        return {"credits_mc": self.amount(), "unit": self.unit(), **self._terms()}
+        plenty = 1_000_000 if model.quotas and self.random.random() < 0.5 else 0
+        return {"credits_mc": self.amount() + plenty, "unit": self.unit(), **self._terms()}
 
     def _terms(self) -> Row:
         """Priority, and often an expiry, a later start or a price."""
@@ -147,7 +236,18 @@ class Chooser:
         return terms
 
     def _use(self, model: Quotas) -> Row:
-        arguments: Row = {"metric": self.random.choice(list(model.metrics)), "units": self.units()}
+        metric = self.metric(model, list(model.metrics))
+        arguments: Row = {"metric": metric, "units": self.units()}
+        kind = model.metrics[metric]["aggregation"]
+        if kind == "UpDownCounter":
+            arguments["units"] *= self.random.choice([1, 1, -1])
+        if kind in {"UpDownCounter", "Gauge"}:
+            return arguments
+        if kind == "TotalCounter":
+            return {**arguments, "dimensions": {"source": self.random.choice(["a", "b"])}}
+        if metric not in model.quotas and self.random.random() < 0.15:
+            since = (model.now - model.created_at) // SECOND
+            arguments["late"] = SECOND * self.random.choice([0, min(since, 3_600), min(since, 30 * 86_400)])
         if self.random.random() < 0.3:
             arguments["dimensions"] = self.random.choice(
                 [LARGE, {"model": "small"}, {**LARGE, "region": "eu"}]
@@ -167,7 +267,12 @@ class Chooser:
         ttl_seconds = self.random.choice([1, 30, 120, 300, 300, 3_600, 86_400])
         if self.random.random() < 0.4:
             return {"credits_mc": self.amount(), "unit": self.unit(), "ttl_seconds": ttl_seconds}
-        metric = self.random.choice(list(model.metrics))
+        held = [
+            metric
+            for metric, row in model.metrics.items()
+            if row["aggregation"] not in {"TotalCounter", "Gauge"}
+        ]
+        metric = self.metric(model, held)
         arguments = {"metric": metric, "units": max(self.units(), Fraction(1)), "ttl_seconds": ttl_seconds}
         if self.random.random() < 0.3:
             arguments["dimensions"] = LARGE
@@ -247,6 +352,13 @@ class Chooser:
         stopped = [unit for unit, suspended in model.suspended.items() if suspended]
         return {"unit": self.random.choice(stopped)} if stopped else None
 
+    def _suspend_asset(self, model: Quotas) -> Row | None:
+        assets = sorted(model.seen_assets())
+        return {"metric": self.random.choice(assets)} if assets and self.random.random() < 0.3 else None
+
+    def _resume_asset(self, model: Quotas) -> Row | None:
+        return {"metric": self.random.choice(sorted(model.suspensions))} if model.suspensions else None
+
     def _set_policy(self, model: Quotas) -> Row:
         return {"policy": self.random.choice([None, "block", "allow", "notify"])}
 
@@ -267,6 +379,8 @@ WEIGHTS = {
     "suspend": 1,
     "resume": 6,
     "set_policy": 2,
+    "suspend_asset": 1,
+    "resume_asset": 4,
 }
 
 CREATES = {"grant", "adjust", "exchange", "use", "reserve", "commit"}
@@ -313,4 +427,5 @@ __all__ = [
     "attempt",
     "credit_world",
     "moved",
+    "quota_world",
 ]
