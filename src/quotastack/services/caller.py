@@ -8,6 +8,7 @@ import msgspec
 
 from quotastack.core.errors import InsufficientScopeError
 from quotastack.core.ids import ApiKeyId, EnvironmentId, TenantId
+from quotastack.runtime.random_ids import new_id
 
 SCOPES: Final = (
     "customers:read",
@@ -55,3 +56,18 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, gc=False):
                 f"This needs the scope {scope}, which the API key does not have.",
                 extra={"required_scope": scope},
             )
+
+
+def system_caller(
+    environment_id: EnvironmentId, *, tenant_id: TenantId, environment: Literal["live", "test"]
+) -> Caller:
+    """The installation itself, with full access to one environment: for the command line and the first start."""
+    return Caller(
+        environment_id=environment_id,
+        tenant_id=tenant_id,
+        environment=environment,
+        key_id=None,
+        actor="system",
+        scopes=frozenset(),
+        request_id=new_id(),
+    )

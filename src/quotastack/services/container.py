@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from quotastack.runtime.clock import Clock
-from quotastack.runtime.database import Database
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+
+from quotastack.core.ids import EnvironmentId
+from quotastack.runtime.clock import Clock, DatabaseClock, HostClock
+from quotastack.runtime.database import Database, DatabaseTarget
 from quotastack.runtime.secret import InstallationSecret
 from quotastack.runtime.settings import Settings
 
@@ -11,10 +15,10 @@ from quotastack.runtime.settings import Settings
 class Services:
     """The process's settings, secret, database and clock.
 
-    Commands that run beside a server make one with pools and a clock only.
+    Commands that run beside a server make one by ``open_services``; a server by ``run_services``.
     """
 
-    __slots__ = ("clock", "database", "secret", "settings")
+    __slots__ = ("clock", "database", "environment_watchers", "secret", "settings")
 
     def __init__(
         self, settings: Settings, *, secret: InstallationSecret, database: Database, clock: Clock
@@ -23,3 +27,43 @@ class Services:
         self.secret = secret
         self.database = database
         self.clock = clock
+        self.environment_watchers: list[Callable[[EnvironmentId], None]] = []
+
+    def environment_changed(self, environment_id: EnvironmentId) -> None:
+        """Drop what is cached of an environment: called after a commit here, and on the notice of one elsewhere."""
+        for watcher in self.environment_watchers:
+            watcher(environment_id)
+
+
+@contextlib.asynccontextmanager
+async def open_services(
+    settings: Settings, target: DatabaseTarget, secret: InstallationSecret
+) -> AsyncGenerator[Services]:
+    """Services for a command: pools and the machine's clock, nothing in the background."""
+    database = Database(target)
+    try:
+        await database.open()
+        yield Services(settings, secret=secret, database=database, clock=HostClock())
+    finally:
+        await database.close()
+
+
+@contextlib.asynccontextmanager
+async def run_services(
+    settings: Settings, target: DatabaseTarget, secret: InstallationSecret
+) -> AsyncGenerator[Services]:
+    """Services for a server: everything that works in the background runs while the block does."""
+    async with contextlib.AsyncExitStack() as stack:
+        database = Database(target)
+        stack.push_async_callback(database.close)
+        await database.open()
+        clock = DatabaseClock(database.read_clock_us)
+        stack.push_async_callback(clock.stop)
+        await clock.start()
+        yield Services(settings, secret=secret, database=database, clock=clock)
+        self.engine = Engine(settings, database=database, clock=clock)
+
+    @property
+    def environments(self) -> Environments:
+        """The catalogs, configurations and clocks that this process has seen lately."""
+        return self.engine.environments

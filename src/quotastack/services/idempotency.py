@@ -53,6 +53,7 @@ async def run_once(services: Services, caller: Caller, key: IdempotencyKey | Non
         encoded = bytes(body) if isinstance(body, (bytes, msgspec.Raw)) else _encode(body)
         if key is not None:
             await bind_answer(tx, caller.environment_id, key_digest=key.digest, status=status, body=encoded)
+    services.environment_changed(caller.environment_id)
     return Stored(status, encoded, replayed=False)
 
 

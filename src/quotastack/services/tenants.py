@@ -15,15 +15,17 @@ from quotastack.runtime.random_ids import new_id
 from quotastack.runtime.tenancy import environment_transaction, switch_environment
 from quotastack.services.api_keys import insert_new_key
 from quotastack.services.audit import record_audit
-from quotastack.services.caller import Caller
+from quotastack.services.caller import Caller, system_caller
 from quotastack.services.container import Services
 from quotastack.services.idempotency import Stored, run_once
 from quotastack.store.environments import (
     insert_tenant,
     lock_environment,
+    lock_first_tenant,
     raise_version,
     replace_test_environment,
     select_config,
+    select_environments,
     update_config,
 )
 from quotastack.store.idempotency import bind_answer, claim_key
@@ -48,7 +50,7 @@ class TenantConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The environment's settings, defaults filled in. The webhook's secret is never shown."""
 
     webhook_url: str | None = None
-    overage_policy: Literal["block", "allow", "notify_only"] = "block"
+    overage_policy: Literal["block", "allow", "notify"] = "block"
     overage_limit: int | None = None
     low_balance_threshold: int | None = None
     priority_order: Literal["asc", "desc"] = "asc"
@@ -62,7 +64,7 @@ class TenantConfigPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     webhook_url: str | UnsetType | None = UNSET
     webhook_secret: str | UnsetType | None = UNSET
-    overage_policy: Literal["block", "allow", "notify_only"] | UnsetType | None = UNSET
+    overage_policy: Literal["block", "allow", "notify"] | UnsetType | None = UNSET
     overage_limit: int | UnsetType | None = UNSET
     low_balance_threshold: int | UnsetType | None = UNSET
     priority_order: Literal["asc", "desc"] | UnsetType | None = UNSET
@@ -79,44 +81,52 @@ async def create_tenant(services: Services, *, name: str) -> NewTenant:
     Raises:
         ValidationFailedError: the name is empty or too long.
     """
-    if not 1 <= len(name.strip()) <= NAME_LENGTH_MAX or "\x00" in name:
-        raise ValidationFailedError.at("/name", f"A tenant's name has 1 to {NAME_LENGTH_MAX} characters.")
+    _check_name(name)
+    live_id = EnvironmentId(new_id())
+    async with environment_transaction(services.database.writes, live_id) as tx:
+        return await _insert_tenant(tx, services, name=name, live_id=live_id)
+
+
+async def create_first_tenant(services: Services, *, name: str) -> NewTenant | None:
+    """Make a tenant where there is none yet; None where there is one. Of several processes one makes it.
+
+    Locks: one advisory lock, which only this takes.
+    """
+    _check_name(name)
+    live_id = EnvironmentId(new_id())
+    async with environment_transaction(services.database.writes, live_id) as tx:
+        await lock_first_tenant(tx)
+        if await select_environments(tx):
+            return None
+        return await _insert_tenant(tx, services, name=name, live_id=live_id)
+
+
+async def _insert_tenant(
+    tx: Connection, services: Services, *, name: str, live_id: EnvironmentId
+) -> NewTenant:
+    """Insert tenant, environments and keys; the transaction changes its environment on the way."""
     tenant_id = TenantId(new_id())
-    environments: dict[Literal["live", "test"], EnvironmentId] = {
-        "live": EnvironmentId(new_id()),
-        "test": EnvironmentId(new_id()),
-    }
-    created_at = services.clock.now()
+    test_id = EnvironmentId(new_id())
+    await insert_tenant(
+        tx, tenant_id, name=name, live_id=live_id, test_id=test_id, created_at=services.clock.now()
+    )
     keys: dict[str, str] = {}
-    async with environment_transaction(services.database.writes, environments["live"]) as tx:
-        await insert_tenant(
-            tx,
-            tenant_id,
-            name=name,
-            live_id=environments["live"],
-            test_id=environments["test"],
-            created_at=created_at,
-        )
-        for environment, environment_id in environments.items():
-            await switch_environment(tx, environment_id)
-            caller = Caller(
-                environment_id=environment_id,
-                tenant_id=tenant_id,
-                environment=environment,
-                key_id=None,
-                actor="system",
-                scopes=frozenset(),
-                request_id=new_id(),
-            )
-            made = await insert_new_key(tx, services, caller, name="Default", scopes=())
-            keys[environment] = made.key
+    environments: tuple[tuple[Literal["live", "test"], EnvironmentId], ...] = (
+        ("live", live_id),
+        ("test", test_id),
+    )
+    for environment, environment_id in environments:
+        await switch_environment(tx, environment_id)
+        caller = system_caller(environment_id, tenant_id=tenant_id, environment=environment)
+        made = await insert_new_key(tx, services, caller, name="Default", scopes=())
+        keys[environment] = made.key
     return NewTenant(
         tenant_id,
         name,
         test_key=keys["test"],
         live_key=keys["live"],
-        test_environment_id=environments["test"],
-        live_environment_id=environments["live"],
+        test_environment_id=test_id,
+        live_environment_id=live_id,
     )
 
 
@@ -218,6 +228,13 @@ async def reset_test_environment(services: Services, caller: Caller, *, key: Ide
         return 200, body
 
     return await run_once(services, caller, key, work)
+
+
+def _check_name(name: str) -> None:
+    if not 1 <= len(name.strip()) <= NAME_LENGTH_MAX or not name.isprintable():
+        raise ValidationFailedError.at(
+            "/name", f"A tenant's name has 1 to {NAME_LENGTH_MAX} printable characters."
+        )
 
 
 def _require_own_tenant(caller: Caller, tenant_id: str) -> None:

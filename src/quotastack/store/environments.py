@@ -20,6 +20,9 @@ LIST_ENVIRONMENTS: Final = (
 # statement. So nothing is decided by a price list that was replaced before the decision.
 LOCK_ENVIRONMENT: Final = "SELECT pg_advisory_xact_lock(quotastack.environment_lock_key($1::uuid))"
 
+# Several servers may start at once on an empty database; one of them makes the first tenant.
+LOCK_FIRST_TENANT: Final = "SELECT pg_advisory_xact_lock(8246776014470148212)"
+
 SELECT_CONFIG: Final = "SELECT config, version FROM quotastack.environments WHERE id = $1::uuid"
 
 UPDATE_CONFIG: Final = "UPDATE quotastack.environments SET config = $2::jsonb WHERE id = $1::uuid"
@@ -75,6 +78,11 @@ async def select_environments(connection: Connection) -> list[EnvironmentRow]:
     ]
 
 
+async def lock_first_tenant(tx: Connection) -> None:
+    """Wait for whoever makes the first tenant, until the transaction ends."""
+    await tx.execute(LOCK_FIRST_TENANT)
+
+
 async def lock_environment(tx: Connection, environment_id: EnvironmentId) -> None:
     """Wait for the decisions under way in the environment and hold off new ones until the transaction ends."""
     await tx.execute(LOCK_ENVIRONMENT, environment_id)
@@ -99,3 +107,16 @@ async def raise_version(tx: Connection, environment_id: EnvironmentId, *, is_cat
     version: int | None = await tx.fetchval(RAISE_VERSION, environment_id, 1 if is_catalog else 0)
     assert version is not None, "the environment of the transaction exists"
     return version
+
+
+SELECT_ENVIRONMENT: Final = """
+    SELECT environment, tenant_id::text AS tenant_id, version, config, clock_frozen_at, clock_offset_us
+      FROM quotastack.environments
+     WHERE id = $1::uuid
+"""
+
+
+async def select_environment(tx: Connection, environment_id: EnvironmentId) -> dict[str, Any] | None:
+    """The environment's own row as it stands: kind, tenant, version, configuration (text), clock."""
+    row = await tx.fetchrow(SELECT_ENVIRONMENT, environment_id)
+    return None if row is None else dict(row)

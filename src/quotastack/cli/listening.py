@@ -1,0 +1,90 @@
+"""The listening socket, and the HTTP server on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import Generator
+from typing import Final
+
+import uvicorn
+
+from quotastack.api.app import create_app
+from quotastack.runtime.embedded import EmbeddedError
+from quotastack.runtime.settings import Settings
+from quotastack.services.container import Services
+
+BACKLOG: Final = 2048
+BIND_ATTEMPTS: Final = 20
+BIND_WAIT_SECONDS: Final = 0.1
+
+
+class Server(uvicorn.Server):
+    """uvicorn, stopped by us: it installs no signal handlers and raises none again."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave the signals alone; whoever runs the server handles them."""
+        yield
+
+
+def make_server(settings: Settings, services: Services) -> Server:
+    """The HTTP server of one process."""
+    config = uvicorn.Config(
+        create_app(services),
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+    return Server(config)
+
+
+async def bind(host: str, port: int) -> socket.socket:
+    """A listening socket that children may inherit.
+
+    The processes of a server that was killed may hold the port for a moment longer, so a taken port is tried again
+    for two seconds.
+
+    Raises:
+        EmbeddedError: the port stays taken, or the address is not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for attempt in range(1, BIND_ATTEMPTS + 1):
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+            listener.listen(BACKLOG)
+            listener.setblocking(False)
+        except OSError as error:
+            listener.close()
+            if error.errno != errno.EADDRINUSE:
+                raise EmbeddedError(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
+            if attempt == BIND_ATTEMPTS:
+                raise EmbeddedError(
+                    f"Port {port} on {host} is in use. Choose another with --port (0 picks a free one)."
+                ) from None
+            await asyncio.sleep(BIND_WAIT_SECONDS)
+        else:
+            return listener
+    raise AssertionError("the last attempt returns or raises")
+
+
+def base_url(settings: Settings, listener: socket.socket) -> str:
+    """Where callers reach the server: the setting, else the socket's own address."""
+    if settings.origin is not None:
+        return settings.origin.rstrip("/")
+    host, port = listener.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}"
