@@ -6,11 +6,14 @@ a metric are ints at the metric's scale: 1.25 units of a metric of scale 2 are 1
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 AMOUNT_MAX: Final = 2**53 - 1
 SCALE_MAX: Final = 6
+
+_is_decimal = re.compile(r"(?P<sign>-)?(?P<whole>[0-9]{1,16})(?:\.(?P<fraction>[0-9]{1,6}))?").fullmatch
 
 
 class AmountOverflowError(ArithmeticError):
@@ -37,3 +40,22 @@ def units_on_the_wire(units: int, scale: int) -> int | str:
     if scale == 0:
         return units
     return format(Decimal(units).scaleb(-scale), f".{scale}f")
+
+
+def read_units(value: Any, scale: int) -> int | None:
+    """Units as a caller wrote them, at the metric's ``scale``; None when they are not readable as such.
+
+    At scale 0 JSON integers only; else integers, or decimal strings of at most ``scale`` decimals.
+    """
+    if type(value) is int:
+        units = value * 10**scale if scale else value
+    elif scale and isinstance(value, str) and (found := _is_decimal(value)) is not None:
+        fraction = found["fraction"] or ""
+        if len(fraction) > scale:
+            return None
+        units = int(found["whole"] + fraction.ljust(scale, "0"))
+        if found["sign"]:
+            units = -units
+    else:
+        return None
+    return units if -AMOUNT_MAX <= units <= AMOUNT_MAX else None

@@ -24,7 +24,8 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
 
     Keys there: ``("usage", id)``, ``("hold", id)``, ``("block", id)``, ``("subscription", id)``,
     ``("payment", external_payment_id)`` (the block id granted for it), and ``("counters", metric)``:
-    the closed counters of the metric whose period contains the instant. Absent keys: no such row.
+    the closed counters of the metric whose period contains the instant, and ``("recount", metric,
+    period start)``: a ``counters.Recount`` of the metric's usage in that period. Absent keys: no such row.
     """
 
     usage_ids: tuple[str, ...] = ()
@@ -33,6 +34,7 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     subscription_ids: tuple[str, ...] = ()
     payment_ids: tuple[str, ...] = ()
     counters_at: tuple[tuple[str, datetime], ...] = ()
+    recounts: tuple[tuple[str, datetime, datetime], ...] = ()
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +73,18 @@ class RefusedWithChangesError(Exception):
     def __init__(self, error: ProblemError) -> None:
         super().__init__(error.detail)
         self.error = error
+
+
+class HistoryNeededError(Exception):
+    """A decision found that it needs rows that nobody named beforehand; nothing was written yet.
+
+    What a command needs may depend on the state (the period of a quota that replaced another). The
+    engine loads ``needs`` into ``draft.extra`` and decides the same command again.
+    """
+
+    def __init__(self, needs: Needs) -> None:
+        super().__init__("rows of history are needed")
+        self.needs = needs
 
 
 class Advance(Command):

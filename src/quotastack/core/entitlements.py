@@ -1,0 +1,95 @@
+"""Entitlements: whether a customer may use a metric at all, in the order in which it is refused.
+
+Usage and reserve ask ``require_entitled`` before they count or charge anything; the check asks
+``find_bar`` and goes on to quota, price and credits (``core/entitlement_check.py``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from quotastack.core.errors import AssetSuspendedError, NotEntitledError
+from quotastack.core.governing import governing_subscriptions
+from quotastack.core.value_faults import value_faults
+from quotastack.core.values import ResolvedValue, includes_metric
+from quotastack.core.values import resolve_value as _resolve_value
+
+if TYPE_CHECKING:
+    from quotastack.core.catalog import Metric
+    from quotastack.core.context import Context
+    from quotastack.core.draft import Draft
+
+Bar = Literal["not_entitled", "subscription_paused", "subscription_overdue", "suspended"]
+
+__all__ = ["ResolvedValue", "find_bar", "require_entitled", "resolve_value", "value_faults"]
+
+
+def resolve_value(draft: Draft, context: Context, metric: Metric) -> ResolvedValue:
+    """The customer's value of ``metric``, and whether an override, a plan or the default says so."""
+    return _resolve_value(draft, context.catalog, metric)
+
+
+def find_subscription_bar(
+    draft: Draft, context: Context, metric: Metric
+) -> Literal["subscription_paused", "subscription_overdue"] | None:
+    """Why no governing subscription lets the metric through; None when one does, or none governs it.
+
+    Several that refuse: the reason of the oldest.
+    """
+    if not draft.subscriptions:
+        return None
+    first: Literal["subscription_paused", "subscription_overdue"] | None = None
+    for subscription, variant in governing_subscriptions(draft, context.catalog, metric.key):
+        if subscription.status == "paused":
+            first = first or "subscription_paused"
+        elif subscription.status == "overdue" and not variant.allow_usage_while_overdue:
+            first = first or "subscription_overdue"
+        else:
+            return None
+    return first
+
+
+def find_bar(draft: Draft, context: Context, metric: Metric) -> Bar | None:
+    """The first of the reasons that need no units: value, subscriptions, suspension; None: none bars."""
+    if draft.overrides or draft.subscriptions or metric.default_value is not None or metric.type == "boolean":
+        value = _resolve_value(draft, context.catalog, metric).value
+        if not includes_metric(metric, value):
+            return "not_entitled"
+        reason = find_subscription_bar(draft, context, metric)
+        if reason is not None:
+            return reason
+    account = draft.accounts.get(metric.unit)
+    if account is not None and account.status == "suspended":
+        return "suspended"
+    asset = draft.assets.get(metric.key)
+    if asset is not None and asset.is_suspended:
+        return "suspended"
+    return None
+
+
+_DETAILS = {
+    "not_entitled": "The customer is not entitled to {}.",
+    "subscription_paused": "The subscription that includes {} is paused.",
+    "subscription_overdue": "The subscription that includes {} is overdue and allows no usage meanwhile.",
+}
+
+
+def require_entitled(draft: Draft, context: Context, metric: Metric) -> None:
+    """Refuse what the customer may not use, before anything is counted or charged.
+
+    Raises:
+        NotEntitledError: the value does not include the metric, or every governing subscription is
+            paused or overdue without usage.
+        AssetSuspendedError: the account that the metric draws from, or the asset, is suspended.
+    """
+    reason = find_bar(draft, context, metric)
+    if reason is None:
+        return
+    if reason == "suspended":
+        account = draft.accounts.get(metric.unit)
+        is_account = account is not None and account.status == "suspended"
+        what = f"account {metric.unit}" if is_account else f"use of {metric.key}"
+        raise AssetSuspendedError(f"The {what} is suspended.", extra={"metric": metric.key})
+    raise NotEntitledError(
+        _DETAILS[reason].format(metric.key), extra={"metric": metric.key, "reason": reason}
+    )
