@@ -20,6 +20,7 @@ from quotastack.core.catalog import Catalog
 from quotastack.core.customer_state import NEVER
 from quotastack.core.draft import Draft, replace
 from quotastack.core.holds import give_back_hold
+from quotastack.core.subscription_steps import STEPS, next_step, next_ticks, run_tick
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -87,7 +88,9 @@ def _due_blocks(draft: Draft, _catalog: Catalog) -> Iterator[Due]:
         for block in blocks:
             if block.expires_at is None or block.is_frozen or block.is_kept:
                 continue
-            yield Due(block.expires_at, 1, block.id, "block_expired", _expire)
+            # A cycle block ends in the turn of its subscription: what rolls over leaves it first.
+            if not (block.is_cycle and block.subscription_id in draft.subscriptions):
+                yield Due(block.expires_at, 1, block.id, "block_expired", _expire)
             if (tell_at := expiring_soon_at(block)) is not None:
                 yield Due(tell_at, 1, block.id, "block_expiring_soon", _tell_expiring)
 
@@ -104,10 +107,20 @@ def _due_pending_blocks(draft: Draft, _catalog: Catalog) -> Iterator[Due]:
             yield Due(block.effective_at, 2, block.id, "block_started", _start)
 
 
+def _due_subscriptions(draft: Draft, catalog: Catalog) -> Iterator[Due]:
+    for subscription in draft.subscriptions.values():
+        step = next_step(catalog, subscription)
+        if step is not None:
+            yield Due(step.at, 3, subscription.id, f"subscription_{step.kind}", STEPS[step.kind])
+        for tick in next_ticks(catalog, subscription):
+            yield Due(tick.at, 4, tick.id, "interval_grant", run_tick)
+
+
 SOURCES: Final[tuple[Callable[[Draft, Catalog], Iterable[Due]], ...]] = (
     _due_holds,
     _due_blocks,
     _due_pending_blocks,
+    _due_subscriptions,
 )
 
 
