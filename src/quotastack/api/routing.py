@@ -7,7 +7,9 @@ are split first and percent-decoded afterwards, so ``%2F`` inside an external id
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import re
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
@@ -20,8 +22,15 @@ if TYPE_CHECKING:
     from quotastack.services.container import Services
 
 JSON_TYPE: Final = b"application/json"
+NO_PARAMS: Final[Mapping[str, str]] = {}
 CUSTOMER_FAMILIES: Final = ("customers/{customer_id}", "customer-by-external-id/{external_id}")
 BODY_MAX_BYTES: Final = 1024 * 1024
+
+Headers = Mapping[bytes, bytes]
+
+_is_sane_host = re.compile(
+    rb"[A-Za-z0-9._-]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?"
+).fullmatch
 
 
 class Request:
@@ -29,40 +38,69 @@ class Request:
 
     ``customer`` is set where the path, the body or the query names exactly one. ``raw_body`` is the decoded
     JSON as the fingerprint sees it: without ``idempotency_key``, aliases replaced by their real names.
-    ``key`` is None only where the route does not require one. ``headers`` have lower-case byte names.
+    ``key`` is None only where the route does not require one, or on a ``dry_run``. ``headers`` have lower-case
+    byte names.
     """
 
     __slots__ = (
         "app",
-        "base_url",
         "body",
+        "bound",
         "caller",
         "customer",
         "headers",
         "key",
+        "limit_headers",
         "method",
         "params",
-        "path",
         "query",
         "raw_body",
         "request_id",
         "route",
+        "scope",
     )
 
     app: Services
-    base_url: str
     body: Any
+    bound: BoundRoute | None
     caller: Caller
     customer: CustomerRef | None
-    headers: Mapping[bytes, bytes]
+    headers: Headers
     key: IdempotencyKey | None
+    limit_headers: Sequence[tuple[bytes, bytes]]
     method: str
     params: Mapping[str, str]
-    path: str
     query: Any
     raw_body: Any
     request_id: str
     route: Route
+    scope: Mapping[str, Any]
+
+    def __init__(self) -> None:
+        self.body = None
+        self.bound = None
+        self.customer = None
+        self.key = None
+        self.limit_headers = ()
+        self.params = NO_PARAMS
+        self.query = None
+        self.raw_body = None
+
+    @property
+    def path(self) -> str:
+        """The path as it was sent, percent-encoding and all."""
+        return self.scope["raw_path"].decode("ascii", "backslashreplace")
+
+    @property
+    def base_url(self) -> str:
+        """Under which address the caller reaches this server: the setting, else what the request says."""
+        origin = self.app.settings.origin
+        if origin is not None:
+            return origin.rstrip("/")
+        host = self.headers.get(b"host", b"")
+        if not _is_sane_host(host):
+            return ""
+        return f"{self.scope.get('scheme', 'http')}://{host.decode()}"
 
     @property
     def the_customer(self) -> CustomerRef:
@@ -120,7 +158,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     ``path`` starts with ``/v1/``; ``/v1/{customer}/...`` declares both customer families at once. A parameter
     whose name ends in ``id`` must be a UUID (404 otherwise) and arrives in canonical form. ``scope`` None means
     no authentication at all. ``answers`` maps each success status to the type of its body (None: empty), for
-    the OpenAPI document and the tests. ``errors`` are the slugs beyond those every route has.
+    the OpenAPI document and the tests. ``errors`` are the slugs beyond those every route has. A POST without a
+    ``body`` type takes no body or ``{}``; with ``reads="raw"`` the handler finds the bytes in ``raw_body``. Checks
+    set ``is_rate_limited=False``; pages for people ``is_documented=False``.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -136,9 +176,33 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[str, ...] = ()
     key: Literal["required", "optional", "none"] = "none"
     body_max_bytes: int = BODY_MAX_BYTES
+    reads: Literal["json", "raw"] = "json"
     is_rate_limited: bool = True
+    is_documented: bool = True
     example: Any = None
     answer_example: Any = None
+
+
+class Tally:
+    """How often a route was answered with which status, and how fast; read by ``/metrics``.
+
+    ``buckets[i]`` counts the answers that took at most ``BOUNDS_SECONDS[i]`` and longer than the bound before.
+    """
+
+    BOUNDS_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+    __slots__ = ("buckets", "statuses", "sum_seconds")
+
+    def __init__(self) -> None:
+        self.statuses: dict[int, int] = {}
+        self.buckets = [0] * (len(self.BOUNDS_SECONDS) + 1)
+        self.sum_seconds = 0.0
+
+    def count(self, status: int, seconds: float) -> None:
+        """Count one answer."""
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        self.buckets[bisect_left(self.BOUNDS_SECONDS, seconds)] += 1
+        self.sum_seconds += seconds
 
 
 class BoundRoute:
@@ -147,7 +211,7 @@ class BoundRoute:
     ``parameters`` are (name, is_uuid) in path order. ``family`` tells which customer family it stands for.
     """
 
-    __slots__ = ("family", "parameters", "reads", "route", "template")
+    __slots__ = ("family", "parameters", "reads", "route", "tally", "template")
 
     def __init__(self, route: Route, template: str, family: Literal["id", "external_id"] | None) -> None:
         self.route = route
@@ -159,6 +223,7 @@ class BoundRoute:
             for name in names
         )
         self.reads: Any = None
+        self.tally = Tally()
 
 
 class _Node:

@@ -15,7 +15,7 @@ import msgspec
 from quotastack.core.api_keys import ParsedKey, hash_secret, is_secret, make_api_key
 from quotastack.core.errors import FieldFault, NotFoundError, ValidationFailedError
 from quotastack.core.idempotency import IdempotencyKey
-from quotastack.core.ids import ApiKeyId
+from quotastack.core.ids import ApiKeyId, EnvironmentId
 from quotastack.runtime.database import Connection
 from quotastack.runtime.random_ids import new_id, random_bytes
 from quotastack.runtime.tenancy import environment_transaction
@@ -31,6 +31,7 @@ from quotastack.store.api_keys import (
     revoke_api_key,
     select_api_key,
     select_api_keys,
+    touch_api_keys,
 )
 from quotastack.store.environments import raise_version
 
@@ -222,3 +223,9 @@ async def find_key(services: Services, parsed: ParsedKey) -> KnownKey | None:
             return row if row.revoked_at is None and row.environment == parsed.environment else None
     is_secret(parsed.secret, pepper, _NO_HASH)
     return None
+
+
+async def touch_keys(services: Services, used: Iterable[tuple[EnvironmentId, ApiKeyId]]) -> None:
+    """Note that keys were used just now."""
+    now = services.clock.now()
+    await touch_api_keys(services.database.workers, [(environment, key, now) for environment, key in used])

@@ -1,0 +1,150 @@
+"""Who is calling: from a header to a ``Caller``.
+
+Keys that were found right lately are remembered by the header's very bytes, so an ordinary request costs one
+dictionary lookup. What is remembered ends with the notice of a change of its environment, and after a second
+in any case: a revoked key works no longer, whichever process it was revoked on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Literal, cast
+
+import msgspec
+
+from quotastack.api.routing import Headers
+from quotastack.core.api_keys import parse_api_key
+from quotastack.core.errors import AuthenticationRequiredError, MalformedRequestError
+from quotastack.core.ids import ApiKeyId, EnvironmentId, TenantId
+from quotastack.runtime.clock import monotonic_seconds
+from quotastack.services.api_keys import find_key, touch_keys
+from quotastack.services.caller import Caller
+from quotastack.services.container import Services
+from quotastack.services.tenants import read_config
+
+REMEMBERED_MAX: Final = 10_000
+REMEMBERED_SECONDS: Final = 1.0
+TOUCH_SECONDS: Final = 60.0
+BEARER: Final = b"bearer "
+
+
+class KnownCaller(msgspec.Struct, frozen=True, gc=False):
+    """What a key leads to, as long as ``good_until`` (monotonic seconds) lies ahead."""
+
+    environment_id: EnvironmentId
+    tenant_id: TenantId
+    environment: Literal["live", "test"]
+    key_id: ApiKeyId
+    actor: str
+    scopes: frozenset[str]
+    requests_per_minute: int | None
+    good_until: float
+
+    def as_caller(self, request_id: str) -> Caller:
+        """The caller of one request."""
+        return Caller(
+            environment_id=self.environment_id,
+            tenant_id=self.tenant_id,
+            environment=self.environment,
+            key_id=self.key_id,
+            actor=self.actor,
+            scopes=self.scopes,
+            request_id=request_id,
+        )
+
+
+def presented_key(headers: Headers) -> bytes:
+    """The header that carries the key, ``Bearer`` included where it is that form.
+
+    Raises:
+        AuthenticationRequiredError: no key.
+        MalformedRequestError: two keys that are not the same.
+    """
+    plain = headers.get(b"x-api-key")
+    bearer = headers.get(b"authorization")
+    if plain is None:
+        if bearer is None:
+            raise AuthenticationRequiredError("Send an API key in the header X-API-Key.")
+        return bearer
+    if bearer is not None and bearer[:7].lower() == BEARER and bearer[7:].strip() != plain:
+        raise MalformedRequestError("X-API-Key and Authorization carry two different keys: send one.")
+    return plain
+
+
+class KeyRing:
+    """The keys that were found right lately, and when each was last used."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._known: dict[bytes, KnownCaller] = {}
+        self._epoch = 0
+        self._touched: dict[ApiKeyId, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        services.environment_watchers.append(self.forget)
+
+    def recall(self, header: bytes) -> KnownCaller | None:
+        """The caller, when the header was found right less than a second ago."""
+        known = self._known.get(header)
+        return known if known is not None and known.good_until > monotonic_seconds() else None
+
+    def forget(self, environment_id: EnvironmentId) -> None:
+        """Look again at every key of an environment."""
+        self._epoch += 1
+        stale = [header for header, known in self._known.items() if known.environment_id == environment_id]
+        for header in stale:
+            del self._known[header]
+
+    async def find(self, header: bytes, request_id: str) -> KnownCaller:
+        """The caller that a header proves, from the database.
+
+        Raises:
+            AuthenticationRequiredError: unknown, mistyped, revoked: one answer for all.
+        """
+        text = header[7:].strip() if header[:7].lower() == BEARER else header
+        parsed = parse_api_key(text.decode("latin-1"))
+        if parsed is None:
+            raise _refused()
+        epoch = self._epoch
+        row = await find_key(self._services, parsed)
+        if row is None:
+            raise _refused()
+        known = KnownCaller(
+            environment_id=row.environment_id,
+            tenant_id=row.tenant_id,
+            environment=cast("Literal['live', 'test']", row.environment),
+            key_id=row.id,
+            actor=f"key:{row.id}",
+            scopes=frozenset(row.scopes),
+            requests_per_minute=None,
+            good_until=monotonic_seconds() + REMEMBERED_SECONDS,
+        )
+        config = await read_config(self._services, known.as_caller(request_id), tenant_id=known.tenant_id)
+        known = msgspec.structs.replace(known, requests_per_minute=config.requests_per_minute)
+        if epoch == self._epoch:
+            if len(self._known) >= REMEMBERED_MAX:
+                self._known.clear()
+            self._known[header] = known
+        self._note_use(known)
+        return known
+
+    def _note_use(self, known: KnownCaller) -> None:
+        """Write ``last_used_at``, at most once a minute and out of the request's way."""
+        now = monotonic_seconds()
+        if now - self._touched.get(known.key_id, -TOUCH_SECONDS) < TOUCH_SECONDS:
+            return
+        if len(self._touched) >= REMEMBERED_MAX:
+            self._touched.clear()
+        self._touched[known.key_id] = now
+        task = asyncio.create_task(touch_keys(self._services, [(known.environment_id, known.key_id)]))
+        self._tasks.add(task)
+        task.add_done_callback(self._end_touch)
+
+    def _end_touch(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            # A note that could not be written is not worth a refusal; the next minute writes it.
+            task.exception()
+
+
+def _refused() -> AuthenticationRequiredError:
+    return AuthenticationRequiredError("The API key is not valid in any environment of this installation.")
