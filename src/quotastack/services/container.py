@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 
 from quotastack.core.ids import EnvironmentId
+from quotastack.engine.engine import Engine
+from quotastack.engine.environments import Environments
 from quotastack.runtime.clock import Clock, DatabaseClock, HostClock
 from quotastack.runtime.database import Database, DatabaseTarget
 from quotastack.runtime.secret import InstallationSecret
@@ -13,12 +15,12 @@ from quotastack.runtime.settings import Settings
 
 
 class Services:
-    """The process's settings, secret, database and clock.
+    """The process's settings, secret, database, clock and engine.
 
     Commands that run beside a server make one by ``open_services``; a server by ``run_services``.
     """
 
-    __slots__ = ("clock", "database", "environment_watchers", "secret", "settings")
+    __slots__ = ("clock", "database", "engine", "environment_watchers", "secret", "settings")
 
     def __init__(
         self, settings: Settings, *, secret: InstallationSecret, database: Database, clock: Clock
@@ -28,6 +30,17 @@ class Services:
         self.database = database
         self.clock = clock
         self.environment_watchers: list[Callable[[EnvironmentId], None]] = []
+        self.engine = Engine(settings, database=database, clock=clock)
+        self.environment_watchers.append(self.engine.environments.invalidate)
+        self.engine.listener.on_environment.append(self._hear_environment)
+
+    @property
+    def environments(self) -> Environments:
+        """The catalogs, configurations and clocks that this process has seen lately."""
+        return self.engine.environments
+
+    def _hear_environment(self, environment_id: str, _version: int) -> None:
+        self.environment_changed(EnvironmentId(environment_id))
 
     def environment_changed(self, environment_id: EnvironmentId) -> None:
         """Drop what is cached of an environment: called after a commit here, and on the notice of one elsewhere."""
@@ -60,10 +73,7 @@ async def run_services(
         clock = DatabaseClock(database.read_clock_us)
         stack.push_async_callback(clock.stop)
         await clock.start()
-        yield Services(settings, secret=secret, database=database, clock=clock)
-        self.engine = Engine(settings, database=database, clock=clock)
-
-    @property
-    def environments(self) -> Environments:
-        """The catalogs, configurations and clocks that this process has seen lately."""
-        return self.engine.environments
+        services = Services(settings, secret=secret, database=database, clock=clock)
+        stack.push_async_callback(services.engine.stop)
+        await services.engine.start()
+        yield services
