@@ -83,7 +83,7 @@ class HttpDriver:
             assert response.status < 500, response.json
             return Outcome({}, slug(response))
         body = response.json
-        return Outcome(_facts(command.name, body), None, _new_id(command.name, body))
+        return Outcome(facts_of(command.name, body), None, new_id_of(command.name, body))
 
     def _credits(self, path: str, body: Json) -> Any:
         return self.api.post(f"/v1/customers/{self.customer}/credits/{path}", body)
@@ -239,7 +239,7 @@ def _draws(rows: list[Json]) -> list[tuple[str, int]]:
     return [(row["block_id"], row["amount"]) for row in rows]
 
 
-def _facts(name: str, body: Json) -> Row:
+def facts_of(name: str, body: Json) -> Row:
     """The facts of an answer under the model's names."""
     facts: Row = {}
     if name in {"use", "commit"}:
@@ -262,7 +262,7 @@ def _facts(name: str, body: Json) -> Row:
     return {key: value for key, value in facts.items() if value is not None}
 
 
-def _new_id(name: str, body: Json) -> str | None:
+def new_id_of(name: str, body: Json) -> str | None:
     if name in {"use", "reserve"}:
         return body.get("id")
     if name == "commit":

@@ -89,8 +89,9 @@ class Credits:
         rows = [*self.blocks, *self.holds]
         return {row["unit"] for row in rows} | set(self.overdraft)
 
-    def total(self, *types: str) -> int:
-        return sum(delta for kind, _, delta, _ in self.entries if kind in types)
+    def total(self, unit: str, *types: str) -> int:
+        """What entries of these types add up to."""
+        return sum(delta for kind, of, delta, _ in self.entries if kind in types and of == unit)
 
     def _write(self, kind: str, unit: str, delta: int, reserved: int = 0) -> None:
         self.entries.append((kind, unit, delta, reserved))

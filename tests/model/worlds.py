@@ -231,7 +231,7 @@ class Chooser:
             starts = self.random.choice([1, 30, 3_600]) * SECOND
             if terms.get("expires_after", FOREVER) > starts:
                 terms["effective_after"] = starts
-        if self.random.random() < 0.3:
+        if "effective_after" not in terms and self.random.random() < 0.3:
             terms["price_paid"] = self.random.choice([0, 1, 500])
         return terms
 

@@ -1,0 +1,318 @@
+"""The product's pure core, in the model's words: thousands of steps a second, no HTTP and no database.
+
+The only file of the model that may import the product. It does what the engine does between a lock
+and a write: loads the rows of history that a command names, advances, decides, and keeps the changes.
+"""
+
+from collections import Counter as Tally
+from typing import Any
+
+import msgspec
+from tests.model.calendar_months import to_datetime, to_instant
+from tests.model.http_driver import TIER_FIELDS, facts_of, new_id_of
+from tests.model.machine import Outcome
+from tests.model.quotas import Quotas
+from tests.model.reference import SECOND, Row
+from tests.model.worlds import START, Command, World
+
+from quotastack.core.advance import advance
+from quotastack.core.catalog import Catalog, EnvironmentConfig, MeteringRule, Metric, PriceTier
+from quotastack.core.changes import Changes, LedgerEntry
+from quotastack.core.commands import Command as CoreCommand
+from quotastack.core.commands import Needs, RefusedWithChangesError
+from quotastack.core.context import Context
+from quotastack.core.credits import (
+    AddAdjustment,
+    ExchangeCredits,
+    SetAccountStatus,
+    TakeAdjustment,
+    VoidBlock,
+    WithdrawCredits,
+)
+from quotastack.core.customer_state import Customer, CustomerState, Override
+from quotastack.core.customers import ChangeCustomer
+from quotastack.core.draft import Draft, new_state
+from quotastack.core.errors import ProblemError
+from quotastack.core.grants import GrantCredits, GrantTerms
+from quotastack.core.topups import GrantTopup, RefundTopup
+
+ENVIRONMENT = "00000000-0000-7000-8000-000000000001"
+GROUPS = {
+    "grant": ("grant",),
+    "expire": ("expire",),
+    "void": ("void",),
+    "withdrawal": ("withdrawal",),
+    "exchange": ("exchange",),
+    "topup_refund": ("topup_refund",),
+    "spent": ("usage", "commit", "overage", "adjustment", "refund"),
+}
+
+
+class CoreDriver:
+    """One environment in memory, with one customer at a time."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.now = START
+        self.made = 0
+        self.catalog = _catalog(world)
+
+    # -- the engine's part ---------------------------------------------------------------------------
+
+    def new_id(self) -> str:
+        self.made += 1
+        return f"00000000-0000-7000-8000-{self.made:012d}"
+
+    def context(self) -> Context:
+        return Context(
+            environment_id=ENVIRONMENT,
+            environment="test",
+            catalog=self.catalog,
+            now=to_datetime(self.now),
+            request_id="request",
+            actor="key",
+            new_id=self.new_id,
+            new_salt=lambda: b"s" * 16,
+            idempotency_key=f"key:{self.made}",
+        )
+
+    def start(self) -> int:
+        at = to_datetime(self.now)
+        customer = Customer(id=self.new_id(), external_id="user", created_at=at, updated_at=at)
+        state = msgspec.structs.replace(new_state(ENVIRONMENT, customer), version=1)
+        overrides = {metric: _override(metric, quota, at) for metric, quota in self.world.quotas.items()}
+        self.state: CustomerState = msgspec.structs.replace(state, overrides=overrides)
+        self.history: dict[Any, Any] = {}
+        self.closed_counters: dict[Any, Any] = {}
+        self.entries: list[LedgerEntry] = []
+        self.events: list[Any] = []
+        return self.now
+
+    def advanced(self, *, keep: bool) -> Draft:
+        """A draft of the state as of now; with ``keep`` what time did is written."""
+        draft = Draft(self.state, priority_order=self.catalog.config.priority_order)
+        while not advance(draft, self.context()):
+            pass
+        if keep:
+            self._write(draft)
+        return draft
+
+    def _write(self, draft: Draft) -> None:
+        """Keep the changes, and move to the state that they lead to."""
+        changes = draft.take_changes()
+        if draft.writes:
+            draft.version += 1
+        self._keep(changes)
+        self.state = draft.freeze()
+
+    def _keep(self, changes: Changes) -> None:
+        self.entries += changes.entries
+        self.events += changes.events
+        for block in [*changes.new_blocks.values(), *changes.changed_blocks.values()]:
+            self.history["block", block.id] = block
+        for hold in changes.holds.values():
+            self.history["hold", hold.id] = hold
+        for event in [*changes.usage_events, *changes.usage_updates.values()]:
+            self.history["usage", event.id] = event
+        for key, counter in changes.counters.items():
+            self.closed_counters[key] = counter
+
+    def _load(self, needs: Needs | None) -> dict[Any, Any]:
+        """The rows of history that a command asked for."""
+        if needs is None:
+            return {}
+        wanted = [("usage", name) for name in needs.usage_ids]
+        wanted += [("hold", name) for name in needs.hold_ids]
+        wanted += [("block", name) for name in needs.block_ids]
+        rows = {key: self.history[key] for key in wanted if key in self.history}
+        for usage_id in needs.usage_ids:
+            event = self.history.get(("usage", usage_id))
+            for block_id, _ in event.draws if event is not None else ():
+                rows["block", block_id] = self.history["block", block_id]
+        for metric, at in needs.counters_at:
+            rows["counters", metric] = tuple(
+                counter
+                for counter in self.closed_counters.values()
+                if counter.billable_metric_key == metric
+                and not counter.is_current
+                and counter.period_start <= at < counter.period_end
+            )
+        return rows
+
+    def run(self, command: CoreCommand) -> Outcome:
+        """Decide one command as the engine would, and write what it leaves."""
+        draft = self.advanced(keep=True)
+        draft = Draft(self.state, priority_order=self.catalog.config.priority_order)
+        draft.extra = self._load(command.needs)
+        try:
+            answer = command.decide(draft, self.context())
+        except RefusedWithChangesError as refusal:
+            self._write(draft)
+            return Outcome({}, refusal.error.slug)
+        except ProblemError as refusal:
+            assert draft.writes == 0, f"{type(command).__name__} was refused and wrote all the same"
+            return Outcome({}, refusal.slug)
+        if not command.is_dry_run:
+            self._write(draft)
+        body = msgspec.json.decode(msgspec.json.encode(answer))
+        return Outcome(body)
+
+    # -- the model's words ---------------------------------------------------------------------------
+
+    def perform(self, command: Command) -> Outcome:
+        outcome = self.run(getattr(self, f"_{command.name}")(**command.arguments))
+        if outcome.refusal is not None:
+            return outcome
+        return Outcome(facts_of(command.name, outcome.facts), None, new_id_of(command.name, outcome.facts))
+
+    def advance(self, seconds: int) -> None:
+        """Move the clock; every other time without the sweep, which must not make a difference."""
+        self.now += seconds * SECOND
+        if self.now // SECOND % 2:
+            self.advanced(keep=True)
+
+    def _terms(self, **terms: Any) -> GrantTerms:
+        after = {"expires_after": "expires_at", "effective_after": "effective_at"}
+        more = {after.get(name, name): value for name, value in terms.items()}
+        for name in after.values():
+            if name in more:
+                more[name] = to_datetime(self.now + more[name])
+        return GrantTerms(**more)
+
+    def _grant(self, **terms: Any) -> CoreCommand:
+        planned = self._terms(**terms)
+        if "price_paid" not in terms:
+            return GrantCredits(terms=planned)
+        names = ("credits_mc", "unit", "priority", "expires_at", "price_paid")
+        return GrantTopup(currency="EUR", **{name: getattr(planned, name) for name in names})
+
+    def _refund_topup(self, *, block_id: str, credits_mc: int | None = None) -> CoreCommand:
+        return RefundTopup(block_id=block_id, credits_mc=credits_mc)
+
+    def _set_policy(self, *, policy: Any) -> CoreCommand:
+        return ChangeCustomer(overage_policy=policy)
+
+    def _adjust(self, *, delta: int, unit: str, allow_negative: bool = False) -> CoreCommand:
+        if delta > 0:
+            return AddAdjustment(terms=self._terms(credits_mc=delta, unit=unit, source="adjustment"))
+        return TakeAdjustment(amount_mc=-delta, unit=unit, reason="model", allow_negative=allow_negative)
+
+    def _withdraw(self, *, credits_mc: int, unit: str) -> CoreCommand:
+        return WithdrawCredits(amount_mc=credits_mc, unit=unit)
+
+    def _void(self, *, block_id: str) -> CoreCommand:
+        return VoidBlock(block_id=block_id)
+
+    def _exchange(self, *, debit_mc: int, unit: str, credits_mc: int, into: str, **terms: Any) -> CoreCommand:
+        grant = self._terms(credits_mc=credits_mc, unit=into, source="exchange", **terms)
+        return ExchangeCredits(debit_mc=debit_mc, unit=unit, grant=grant)
+
+    def _suspend(self, *, unit: str) -> CoreCommand:
+        return SetAccountStatus(unit=unit, is_suspended=True)
+
+    def _resume(self, *, unit: str) -> CoreCommand:
+        return SetAccountStatus(unit=unit, is_suspended=False)
+
+    # -- state -------------------------------------------------------------------------------------
+
+    def snapshot(self, model: Quotas) -> Row:
+        """As a check would see it: advanced to now, whether or not a sweep has run."""
+        draft = self.advanced(keep=False)
+        told: Row = {}
+        for unit in model.units():
+            account = draft.account(unit)
+            told[f"account {unit}"] = {
+                "balance": account.balance_mc,
+                "reserved_balance": account.reserved_mc,
+                "effective_balance": account.effective_mc,
+                "overdraft": account.overdraft_mc,
+                "blocks": [
+                    (block.id, block.remaining_mc, block.priority, _micros(block.expires_at))
+                    for block in draft.live_blocks(unit)
+                ],
+            }
+        told["holds"] = {
+            hold.id: (hold.reserved_mc, to_instant(hold.expires_at)) for hold in draft.holds.values()
+        }
+        return told
+
+    def check_books(self, model: Quotas) -> None:
+        """The invariants of credits.md over every entry that was ever written."""
+        self.advanced(keep=True)
+        for unit in model.units():
+            entries = [entry for entry in self.entries if entry.unit == unit]
+            account = self.state.accounts.get(unit)
+            assert [entry.sequence for entry in entries] == list(range(1, len(entries) + 1))
+            balance = reserved = 0
+            for entry in entries:
+                balance += entry.delta_mc
+                reserved += entry.reserved_delta_mc
+                assert (entry.balance_after_mc, entry.reserved_after_mc) == (balance, reserved), entry
+            assert balance == model.balance(unit)
+            assert reserved == model.reserved(unit)
+            self._check_types(model, unit, entries)
+            if account is not None:
+                assert account.lifetime_expired_mc == -model.total(unit, "expire")
+                assert account.lifetime_earned_mc >= model.total(unit, "grant")
+        self._check_blocks()
+        sequences = [event.sequence for event in self.events]
+        assert sequences == list(range(1, len(sequences) + 1))
+
+    def _check_types(self, model: Quotas, unit: str, entries: list[LedgerEntry]) -> None:
+        for name, types in GROUPS.items():
+            told = sum(entry.delta_mc for entry in entries if entry.type in types)
+            assert told == model.total(unit, *types), (name, told, model.total(unit, *types))
+
+    def _check_blocks(self) -> None:
+        """What the ledger says of each block is what is left in it."""
+        left: Tally[str] = Tally()
+        for entry in self.entries:
+            for block_id, delta in entry.blocks:
+                left[block_id] += delta
+        for (kind, block_id), block in self.history.items():
+            if kind == "block" and block.status != "pending":
+                assert left[block_id] == block.remaining_mc >= 0, block
+
+
+def _micros(at: Any) -> int | None:
+    return None if at is None else to_instant(at)
+
+
+def _catalog(world: World) -> Catalog:
+    """The world's metrics and rules as the product's catalog."""
+    at = to_datetime(START)
+    metrics: dict[str, Metric] = {}
+    rules: dict[str, tuple[MeteringRule, ...]] = {}
+    for metric, (unit, terms) in world.prices.items():
+        kind = world.kinds.get(metric, {})
+        metrics[metric] = Metric(
+            id=metric, key=metric, name=metric, unit=unit, created_at=at, updated_at=at, **kind
+        )
+        if terms:
+            rules[metric] = tuple(_rule(metric, number, rule) for number, rule in enumerate(terms))
+    order = "desc" if world.descending else "asc"
+    config = EnvironmentConfig(overage_policy=world.policy, overage_limit=world.limit, priority_order=order)
+    by_id = {rule.id: rule for some in rules.values() for rule in some}
+    return Catalog(version=1, config=config, metrics=metrics, rules=rules, rules_by_id=by_id)
+
+
+def _rule(metric: str, number: int, rule: Row) -> MeteringRule:
+    at = to_datetime(START)
+    terms = dict(rule)
+    if "tiers" in terms:
+        terms["tiers"] = tuple(PriceTier(**tier) for tier in terms["tiers"])
+        default = "period" if terms["tier_mode"] == "graduated" else "event"
+        terms.setdefault("tier_scope", default)
+    return MeteringRule(
+        id=f"{metric}/{number}", billable_metric_key=metric, active_from=at, created_at=at, **terms
+    )
+
+
+def _override(metric: str, quota: Row, at: Any) -> Override:
+    if "cap" in quota:
+        value: Row = {"cap": quota["cap"]}
+    else:
+        terms = {name: quota[name] for name in ("period", "alignment", "allowance") if name in quota}
+        tiers = [{name: tier[name] for name in TIER_FIELDS if name in tier} for tier in quota["tiers"]]
+        value = {"quota": {**terms, "tiers": tiers}}
+    return Override(billable_metric_key=metric, value=value, created_at=at, updated_at=at)
