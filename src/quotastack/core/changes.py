@@ -116,11 +116,13 @@ class Changes:
         "events",
         "holds",
         "is_customer_changed",
+        "is_erased",
         "new_accounts",
         "new_blocks",
         "overrides",
         "payments",
         "ran",
+        "reworked_blocks",
         "subscriptions",
         "usage_events",
         "usage_updates",
@@ -133,10 +135,14 @@ class Changes:
         self.usage_updates: dict[str, UsageEvent] = {}
         self.events: list[OutboxEvent] = []
         self.is_customer_changed = False
+        # The customer was deleted: personal fields and texts are erased in the same transaction.
+        self.is_erased = False
         self.new_accounts: set[str] = set()
         self.changed_accounts: set[str] = set()
         self.new_blocks: dict[str, Block] = {}
         self.changed_blocks: dict[str, Block] = {}
+        # Of the changed blocks, those of which more than what is left and the status moved.
+        self.reworked_blocks: set[str] = set()
         self.holds: dict[str, Hold] = {}
         self.counters: dict[tuple[str, str, datetime], Counter] = {}
         self.assets: dict[str, Asset] = {}

@@ -15,8 +15,10 @@ import msgspec
 
 from quotastack.core.burn_down import burn_order
 from quotastack.core.changes import Changes, LedgerEntry, OutboxEvent, Ran, UsageEvent
+from quotastack.core.commands import HistoryNeededError, Needs
 from quotastack.core.customer_state import NEVER, Account, CustomerState
 from quotastack.core.derived_ids import derived_id
+from quotastack.core.events import OFF_BY_DEFAULT
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,12 +63,15 @@ class Draft:
         "holds",
         "is_descending",
         "is_due_stale",
+        "is_new",
         "last_entry_at",
         "overrides",
         "pending_blocks",
         "subscriptions",
+        "untold_balances",
         "version",
         "writes",
+        "written_due_at",
     )
 
     def __init__(self, state: CustomerState, *, priority_order: str = "asc") -> None:
@@ -76,7 +81,9 @@ class Draft:
         self.event_sequence = state.event_sequence
         self.last_entry_at = state.last_entry_at
         self.due_at = state.due_at
+        self.written_due_at = state.written_due_at
         self.is_due_stale = False
+        self.is_new = state.version == 0
         self.is_descending = priority_order == "desc"
         self.accounts = state.accounts
         self.blocks = state.blocks
@@ -87,8 +94,10 @@ class Draft:
         self.overrides = state.overrides
         self.subscriptions = state.subscriptions
         self.auto_topups = state.auto_topups
-        self.extra: dict[str, Any] = {}
+        self.extra: dict[Any, Any] = {}
         self.changes = Changes()
+        # Balances as they were before what the balance events have not looked at yet, by unit.
+        self.untold_balances: dict[str, int] = {}
         self.writes = 0
         self._owned: set[str] = set()
 
@@ -105,7 +114,8 @@ class Draft:
         return getattr(self, name)
 
     def freeze(self) -> CustomerState:
-        """The state as it stands now. The draft must not be written to afterwards."""
+        """The state as it stands now; what the draft writes afterwards does not reach it."""
+        self._owned.clear()
         return CustomerState(
             environment_id=self.environment_id,
             customer=self.customer,
@@ -113,6 +123,7 @@ class Draft:
             event_sequence=self.event_sequence,
             last_entry_at=self.last_entry_at,
             due_at=self.due_at,
+            written_due_at=self.written_due_at,
             accounts=self.accounts,
             blocks=self.blocks,
             pending_blocks=self.pending_blocks,
@@ -139,8 +150,11 @@ class Draft:
 
     def put_account(self, account: Account) -> None:
         """Replace the account of ``account.unit``, or open it."""
-        if account.unit not in self.accounts:
+        before = self.accounts.get(account.unit)
+        if before is None:
             self.changes.new_accounts.add(account.unit)
+        if account.unit not in self.untold_balances:
+            self.untold_balances[account.unit] = 0 if before is None else before.balance_mc
         self.changes.changed_accounts.add(account.unit)
         self._own("accounts")[account.unit] = account
 
@@ -196,6 +210,8 @@ class Draft:
             self.changes.new_blocks[after.id] = after
         else:
             self.changes.changed_blocks[after.id] = after
+            if _terms(before) != _terms(after):
+                self.changes.reworked_blocks.add(after.id)
         if before.status == "pending":
             self.writes += 1
             self.pending_blocks = tuple(b for b in self.pending_blocks if b.id != before.id)
@@ -214,6 +230,15 @@ class Draft:
             self._insert_active(after)
         if after.is_frozen != before.is_frozen:
             self.is_due_stale = True
+
+    def revive_block(self, block: Block) -> None:
+        """Put a depleted block back among the live ones, with what was given back to it."""
+        if block.id in self.changes.new_blocks:
+            self.changes.new_blocks[block.id] = block
+        else:
+            self.changes.changed_blocks[block.id] = block
+            self.changes.reworked_blocks.add(block.id)
+        self._insert_active(block)
 
     # Other objects
 
@@ -239,6 +264,25 @@ class Draft:
                 self.is_due_stale = True
         elif known is not None and known.period_start == counter.period_start:
             del counters[key]
+
+    def closed_counters(self, billable_metric_key: str, at: datetime) -> tuple[Counter, ...]:
+        """The metric's closed counters whose period holds ``at``: as loaded, and as written since.
+
+        Raises:
+            HistoryNeededError: they were not loaded for that instant.
+        """
+        loaded_at = self.extra.get(("counters_at", billable_metric_key))
+        is_loaded = ("counters", billable_metric_key) in self.extra if loaded_at is None else at in loaded_at
+        if not is_loaded:
+            raise HistoryNeededError(Needs(counters_at=((billable_metric_key, at),)))
+        found: dict[tuple[str, datetime], Counter] = {
+            (counter.kind, counter.period_start): counter
+            for counter in self.extra["counters", billable_metric_key]
+        }
+        for (key, kind, start), counter in self.changes.counters.items():
+            if key == billable_metric_key and not counter.is_current:
+                found[kind, start] = counter
+        return tuple(c for c in found.values() if c.period_start <= at < c.period_end)
 
     def put_asset(self, asset: Asset) -> None:
         """Replace or add what outlives the periods of a metric."""
@@ -267,6 +311,8 @@ class Draft:
             subscriptions[subscription.id] = subscription
         else:
             subscriptions.pop(subscription.id, None)
+            # A later command of the batch may name it: what it loaded is older than this.
+            self.extra["subscription", subscription.id] = subscription
         self.is_due_stale = True
 
     def put_auto_topup(self, auto_topup: AutoTopup) -> None:
@@ -306,7 +352,12 @@ class Draft:
         self.changes.payments.append((external_payment_id, block_id))
 
     def add_event(self, context: Context, type_: str, data: dict[str, Any]) -> None:
-        """Queue an event of ``webhooks.md`` with the customer's next sequence."""
+        """Queue an event of ``webhooks.md`` with the customer's next sequence.
+
+        A type that is off by default is queued only where some endpoint names it.
+        """
+        if type_ in OFF_BY_DEFAULT and type_ not in context.catalog.named_events:
+            return
         self.writes += 1
         self.event_sequence += 1
         if context.is_time:
@@ -332,6 +383,17 @@ class Draft:
         """The changes so far; the draft starts to collect anew."""
         changes, self.changes = self.changes, Changes()
         return changes
+
+
+def _terms(block: Block) -> tuple[Any, ...]:
+    return (
+        block.expires_at,
+        block.is_frozen,
+        block.is_locked,
+        block.is_expiring_told,
+        block.is_kept,
+        block.unspent_mc,
+    )
 
 
 def new_state(environment_id: str, customer: Customer) -> CustomerState:

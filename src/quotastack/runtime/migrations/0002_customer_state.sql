@@ -307,21 +307,21 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    environment uuid := current_setting('quotastack.environment_id')::uuid;
+    own_environment_id uuid := current_setting('quotastack.environment_id')::uuid;
 begin
-    perform pg_advisory_xact_lock_shared(quotastack.environment_lock_key(environment));
-    select e.version into environment_version from quotastack.environments as e where e.id = environment;
+    perform pg_advisory_xact_lock_shared(quotastack.environment_lock_key(own_environment_id));
+    select e.version into environment_version from quotastack.environments as e where e.id = own_environment_id;
     select array_agg(locked.id), array_agg(locked.version) into locked_ids, locked_versions
       from (select c.id::text as id, c.version
               from quotastack.customers as c
-             where c.environment_id = environment and c.id = any (customer_ids)
+             where c.environment_id = own_environment_id and c.id = any (customer_ids)
              order by c.environment_id, c.id
                for no key update) as locked;
     if cardinality(key_digests) > 0 then
         select array_agg(k.key_digest), array_agg(k.fingerprint), array_agg(k.status), array_agg(k.body)
           into found_digests, found_fingerprints, found_statuses, found_bodies
           from quotastack.idempotency_keys as k
-         where k.environment_id = environment and k.key_digest = any (key_digests);
+         where k.environment_id = own_environment_id and k.key_digest = any (key_digests);
     end if;
     now := clock_timestamp();
     return next;

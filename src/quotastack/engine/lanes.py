@@ -1,0 +1,240 @@
+"""Lanes: queues of commands, each with one connection that writes what waits.
+
+A lane takes all that waits and runs it as one batch; while that commits, the next gathers. There is
+no timer: an idle lane runs a single command at once. Lanes only optimise, the row lock decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+import structlog
+
+from quotastack.core.errors import IdempotencyKeyInFlightError, UnavailableError
+from quotastack.engine.batch import (
+    BatchParts,
+    CommitUnknownError,
+    PoisonedBatchError,
+    as_problem,
+    run_batch,
+)
+from quotastack.engine.environments import UnknownEnvironmentError
+from quotastack.runtime.clock import monotonic_seconds
+
+if TYPE_CHECKING:
+    from quotastack.engine.submission import Pending
+    from quotastack.runtime.database import Connection, Database
+
+DEADLINE_SECONDS: Final = 4.5
+SAME_KEY_SECONDS: Final = 10.0
+WATCH_SECONDS: Final = 0.5
+RECONNECT_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+TRIES_MAX: Final = 3
+
+_RETRIABLE: Final = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.UniqueViolationError,
+)
+
+log = structlog.get_logger(__name__)
+
+
+class Lane:
+    """One queue, one connection, one transaction at a time."""
+
+    def __init__(
+        self, database: Database, parts: BatchParts, *, batch_max: int, queue_max: int, one_customer: bool
+    ) -> None:
+        self._database = database
+        self._parts = parts
+        self._batch_max = batch_max
+        self._queue_max = queue_max
+        self._one_customer = one_customer
+        self._queue: deque[Pending] = deque()
+        self._running: list[Pending] = []
+        self._wake = asyncio.Event()
+        self._connection: Connection | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_stopping = False
+        self.batches = 0
+        self.commands = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many commands wait for the next batch."""
+        return len(self._queue)
+
+    async def start(self) -> None:
+        """Connect and begin to take commands."""
+        self._connection = await self._database.connect_dedicated()
+        self._tasks = [
+            asyncio.create_task(self._run(), name="lane"),
+            asyncio.create_task(self._watch(), name="lane-watch"),
+        ]
+
+    async def stop(self) -> None:
+        """Finish what waits, then close."""
+        self._is_stopping = True
+        self._wake.set()
+        if self._tasks:
+            with contextlib.suppress(asyncio.TimeoutError, asyncio.CancelledError):
+                await asyncio.wait_for(asyncio.shield(self._tasks[0]), DEADLINE_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for pending in self._queue:
+            pending.fail(UnavailableError("The server is stopping.", retry_after_seconds=1))
+        if self._connection is not None and not self._connection.is_closed():
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(self._connection.close(), 2)
+
+    def put(self, pending: Pending) -> None:
+        """Queue a command.
+
+        Raises:
+            UnavailableError: the queue is full, or the server stops.
+        """
+        if self._is_stopping or len(self._queue) >= self._queue_max:
+            raise UnavailableError(
+                "The server has more requests than it can take; try again shortly.",
+                retry_after_seconds=1,
+            )
+        self._queue.append(pending)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            if not self._queue:
+                if self._is_stopping:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                # Whoever else is ready in this turn of the loop joins the batch.
+                await asyncio.sleep(0)
+                continue
+            self._running = self._take()
+            try:
+                await self._process(self._running)
+            except Exception:
+                log.exception("lane_failed")
+                for pending in self._running:
+                    pending.fail(as_problem(RuntimeError()))
+            self._running = []
+
+    def _take(self) -> list[Pending]:
+        batch: list[Pending] = []
+        while self._queue and len(batch) < self._batch_max:
+            if self._one_customer and batch and self._queue[0].customer_id != batch[0].customer_id:
+                break
+            pending = self._queue.popleft()
+            if not pending.future.done():
+                batch.append(pending)
+        return batch
+
+    async def _connect(self) -> Connection:
+        connection = self._connection
+        if connection is not None and not connection.is_closed():
+            return connection
+        for pause_seconds in (*RECONNECT_SECONDS, None):
+            try:
+                self._connection = await asyncio.wait_for(
+                    self._database.connect_dedicated(), DEADLINE_SECONDS
+                )
+            except (TimeoutError, OSError, asyncpg.PostgresError):
+                if pause_seconds is None:
+                    raise
+                await asyncio.sleep(pause_seconds)
+            else:
+                return self._connection
+        raise AssertionError
+
+    async def _process(self, batch: list[Pending]) -> None:
+        if not batch:
+            return
+        self.batches += 1
+        self.commands += len(batch)
+        try:
+            connection = await self._connect()
+            deferred = await run_batch(connection, batch, self._parts)
+        except CommitUnknownError:
+            self._settle(batch)
+        except Exception as error:  # noqa: BLE001 - each command meets its own error below
+            await self._process_failed(batch, error)
+        else:
+            for pending in reversed(deferred):
+                pending.tries = 0
+                pending.outcome = None
+                self._queue.appendleft(pending)
+
+    async def _process_failed(self, batch: list[Pending], error: Exception) -> None:
+        """Run the commands one by one, so that a bad one fails alone; nothing of them was written."""
+        self._parts.cache_forget(batch)
+        for pending in batch:
+            pending.outcome = None
+        if len(batch) > 1:
+            for pending in batch:
+                if not pending.future.done():
+                    await self._process([pending])
+            return
+        [pending] = batch
+        pending.tries += 1
+        is_lost = isinstance(error, (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError))
+        if pending.tries < TRIES_MAX and (is_lost or isinstance(error, _RETRIABLE)):
+            await self._process(batch)
+            return
+        if isinstance(error, PoisonedBatchError) and error.__cause__ is not None:
+            error = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        problem = as_problem(error)
+        if isinstance(problem, UnavailableError) and not isinstance(error, UnknownEnvironmentError):
+            log.error("command_failed", exc_info=error, command=type(pending.submission.command).__name__)
+        pending.fail(problem)
+
+    def _settle(self, batch: list[Pending]) -> None:
+        """COMMIT's outcome is unknown: run again, where the key under the lock tells what happened."""
+        self._parts.cache_forget(batch)
+        for pending in reversed(batch):
+            pending.outcome = None
+            if pending.submission.key is None and pending.submission.command.is_money:
+                pending.fail(
+                    UnavailableError(
+                        "The connection to the database was lost; the outcome is unknown.",
+                        retry_after_seconds=1,
+                    )
+                )
+                continue
+            pending.is_settling = True
+            pending.tries = 0
+            self._queue.appendleft(pending)
+
+    async def _watch(self) -> None:
+        """Answer commands that waited for too long; what became of them, their key tells later."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            now_seconds = monotonic_seconds()
+            first: dict[bytes, Pending] = {}
+            for pending in (*self._running, *self._queue):
+                key = pending.submission.key
+                twin = None if key is None else first.setdefault(key.digest, pending)
+                waited_seconds = now_seconds - pending.queued_at_seconds
+                if twin is not None and twin is not pending and not twin.future.done():
+                    if waited_seconds > SAME_KEY_SECONDS:
+                        pending.fail(
+                            IdempotencyKeyInFlightError(
+                                "A request with this key is still being carried out.",
+                                retry_after_seconds=1,
+                            )
+                        )
+                elif waited_seconds > DEADLINE_SECONDS:
+                    pending.fail(
+                        UnavailableError(
+                            "The database did not answer in time. Repeat with the same key.",
+                            retry_after_seconds=1,
+                        )
+                    )
