@@ -32,6 +32,7 @@ from quotastack.api.reading import (
     refuse_repeated,
 )
 from quotastack.api.routing import BoundRoute, Request, Response, Route, RouteTable
+from quotastack.core.customer_ref import CustomerRef
 from quotastack.core.errors import (
     MethodNotAllowedError,
     NotFoundError,
@@ -48,6 +49,9 @@ CAPABILITIES: Final = (
     "api_keys",
     "audit_log",
 )
+
+KNOWN_PATHS_MAX: Final = 20_000
+KNOWN_PATH_BYTES_MAX: Final = 512
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -78,6 +82,8 @@ class Application:
             bound.reads = Readers(bound)
         self._keys = KeyRing(services)
         self._limiter = RateLimiter()
+        # What a path of a GET says never changes, and the same customers are checked again and again.
+        self._known_paths: dict[bytes, tuple[BoundRoute, Mapping[str, str], CustomerRef | None]] = {}
         self._request_ids = itertools.count(1)
         self._request_prefix = f"req_{secrets.token_hex(6)}"
 
@@ -100,7 +106,7 @@ class Application:
         try:
             if len(headers) != len(pairs):
                 refuse_repeated(pairs)
-            response = await self._answer(request, receive)
+            response = await self._answer(request, receive, started)
         except ProblemError as error:
             response = self._refuse(request, error)
         except ClientGoneError:
@@ -111,22 +117,28 @@ class Application:
             request.bound.tally.count(response.status, monotonic_seconds() - started)
         await _send(send, request, response)
 
-    async def _answer(self, request: Request, receive: Receive) -> Response:
+    async def _answer(self, request: Request, receive: Receive, started: float) -> Response:
         scope = request.scope
-        found = self.table.find(scope["raw_path"])
-        if found is None:
-            raise NotFoundError("There is nothing at this path.")
-        methods, segments = found
+        raw_path: bytes = scope["raw_path"]
         method: str = scope["method"]
-        bound = methods.get("GET" if method == "HEAD" else method)
-        if bound is None:
-            return self._answer_method(request, method, methods)
+        segments: list[bytes] = []
+        known_path = self._known_paths.get(raw_path) if method == "GET" else None
+        if known_path is not None:
+            bound, request.params, request.customer = known_path
+        else:
+            found = self.table.find(raw_path)
+            if found is None:
+                raise NotFoundError("There is nothing at this path.")
+            methods, segments = found
+            bound = methods.get("GET" if method == "HEAD" else method)
+            if bound is None:
+                return self._answer_method(request, method, methods)
         request.bound = bound
         request.route = route = bound.route
         request.method = route.method
         if route.scope is not None:
             header = presented_key(request.headers)
-            known = self._keys.recall(header) or await self._keys.find(header, request.request_id)
+            known = self._keys.recall(header, started) or await self._keys.find(header, request.request_id)
             request.caller = caller = known.as_caller(request.request_id)
             if known.scopes:
                 caller.require_scope(route.scope)
@@ -134,6 +146,8 @@ class Application:
                 self._limit(request, known.environment_id, known.requests_per_minute)
         if segments:
             read_path(request, bound, segments)
+            if method == "GET" and len(raw_path) <= KNOWN_PATH_BYTES_MAX:
+                self._know_path(raw_path, bound, request)
         readers: Readers = bound.reads
         query_string: bytes = scope["query_string"]
         if readers.query is not None:
@@ -154,6 +168,11 @@ class Application:
         if body is not None and type(body) is not bytes:
             response.body = _encode(body)
         return response
+
+    def _know_path(self, raw_path: bytes, bound: BoundRoute, request: Request) -> None:
+        if len(self._known_paths) >= KNOWN_PATHS_MAX:
+            self._known_paths.clear()
+        self._known_paths[raw_path] = (bound, request.params, request.customer)
 
     def _answer_method(self, request: Request, method: str, methods: Mapping[str, BoundRoute]) -> Response:
         allowed = sorted({*methods, "OPTIONS", *(("HEAD",) if "GET" in methods else ())})

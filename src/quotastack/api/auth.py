@@ -82,10 +82,10 @@ class KeyRing:
         self._tasks: set[asyncio.Task[None]] = set()
         services.environment_watchers.append(self.forget)
 
-    def recall(self, header: bytes) -> KnownCaller | None:
+    def recall(self, header: bytes, now_seconds: float) -> KnownCaller | None:
         """The caller, when the header was found right less than a second ago."""
         known = self._known.get(header)
-        return known if known is not None and known.good_until > monotonic_seconds() else None
+        return known if known is not None and known.good_until > now_seconds else None
 
     def forget(self, environment_id: EnvironmentId) -> None:
         """Look again at every key of an environment."""
