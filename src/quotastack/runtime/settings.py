@@ -62,7 +62,7 @@ class Settings(BaseSettings):
         30, ge=30, le=3_650, description="How long answers of writes without money are kept; money keys stay."
     )
 
-    webhook_retry_waits: Annotated[tuple[int, ...], NoDecode] = Field(
+    webhook_retry_waits: Annotated[tuple[float, ...], NoDecode] = Field(
         WEBHOOK_RETRY_WAITS, description="Seconds before each retry of a delivery, separated by commas."
     )
     webhook_allow_private: bool = Field(
@@ -82,7 +82,7 @@ class Settings(BaseSettings):
 
     @field_validator("webhook_retry_waits")
     @classmethod
-    def _bound_waits(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+    def _bound_waits(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         if not 1 <= len(value) <= 20 or not all(0 <= wait <= 604_800 for wait in value):
             raise ValueError("give 1 to 20 waits of 0 to 604800 seconds")
         return value
