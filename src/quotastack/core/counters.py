@@ -146,6 +146,7 @@ def _recounted(draft: Draft, metric: Metric, counter: Counter) -> Counter:
     if recount is None:
         period = (metric.key, counter.period_start, counter.period_end)
         raise HistoryNeededError(Needs(recounts=(period,)))
+    recount = _with_batch(draft, metric.key, counter, recount)
     if metric.aggregation not in CARRIED:
         return replace(counter, value=recount.units, cost_mc=recount.cost_mc)
     others = [c for (key, kind), c in draft.counters.items() if key == metric.key and is_asset_kind(kind)]
@@ -156,6 +157,24 @@ def _recounted(draft: Draft, metric: Metric, counter: Counter) -> Counter:
         max=_highest(recount.max, carried.value) if metric.aggregation == "Gauge" else None,
         details={name: carried.details[name] for name in ("at",) if name in carried.details},
     )
+
+
+def _with_batch(draft: Draft, metric_key: str, counter: Counter, recount: Recount) -> Recount:
+    """The recount with the events that this batch wrote or reversed before: they were not there to be read."""
+    units, cost_mc, highest = recount.units, recount.cost_mc, recount.max
+    updates, written = draft.changes.usage_updates, set[str]()
+    for event in draft.changes.usage_events:
+        written.add(event.id)
+        is_meant = event.billable_metric_key == metric_key and event.id not in updates
+        if is_meant and counter.period_start <= event.timestamp < counter.period_end:
+            units, cost_mc = units + event.units, cost_mc + event.cost_mc
+            if event.value is not None:
+                highest = _highest(highest, event.value)
+    for event in updates.values():
+        is_meant = event.billable_metric_key == metric_key and event.id not in written
+        if is_meant and counter.period_start <= event.timestamp < counter.period_end:
+            units, cost_mc = units - event.units, cost_mc - event.cost_mc
+    return Recount(units=units, cost_mc=cost_mc, max=highest)
 
 
 def _highest(first: int | None, second: int) -> int:
@@ -170,8 +189,7 @@ def find_past(
     The command named it in its needs. A period counted in another grid keeps its events.
     """
     grid = grid_of(draft, context, metric, quota)
-    rows: tuple[Counter, ...] = draft.extra.get(("counters", metric.key), ())
-    found = [c for c in rows if is_asset_kind(c.kind) and c.period_start <= at < c.period_end]
+    found = [c for c in draft.closed_counters(metric.key, at) if is_asset_kind(c.kind)]
     found = [c for c in found if not c.details.get("replaced")]
     if found:
         return max(found, key=lambda c: (c.kind == grid.kind, c.period_start, c.kind))

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from quotastack.core.amounts import checked_amount
 from quotastack.core.catalog import Metric
-from quotastack.core.commands import HistoryNeededError, Needs, RefusedWithChangesError
+from quotastack.core.commands import RefusedWithChangesError
 from quotastack.core.counters import (
     CARRIED,
     Movement,
@@ -345,8 +345,6 @@ def reverse_count(draft: Draft, context: Context, metric: Metric, event: UsageEv
     counter = find_current(draft, context, metric, quota)
     past: Counter | None = None
     if event.timestamp < counter.period_start:
-        if ("counters", metric.key) not in draft.extra:
-            raise HistoryNeededError(Needs(counters_at=((metric.key, event.timestamp),)))
         past = find_past(draft, context, metric, quota=quota, at=event.timestamp)
     if metric.aggregation == "Gauge":
         _reverse_reading(draft, counter, event)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from quotastack.core.changes import UsageEvent
+from quotastack.core.counters import Recount
 from quotastack.core.customer_state import Block, Counter, Hold, Subscription
 
 if TYPE_CHECKING:
@@ -64,6 +65,22 @@ SELECT_COUNTERS_AT: Final = """
        AND n.period_start <= $3 AND n.period_end > $3 AND NOT n.is_current
 """
 
+# The sums over a metric's own events; ``reading_before`` is what a Gauge's period began with.
+SELECT_RECOUNT: Final = """
+    SELECT coalesce(sum(u.units), 0)::bigint AS units, coalesce(sum(u.cost), 0)::bigint AS cost,
+           max(u.value) AS highest,
+           (SELECT b.value FROM usage_events AS b
+             WHERE b.environment_id = current_setting('quotastack.environment_id')::uuid
+               AND b.customer_id = $1::uuid AND b.billable_metric_key = $2
+               AND b.timestamp < $3 AND b.status <> ALL('{accepted,rejected,reversed}'::text[])
+             ORDER BY b.timestamp DESC, b.id DESC LIMIT 1) AS reading_before
+      FROM usage_events AS u
+     WHERE u.environment_id = current_setting('quotastack.environment_id')::uuid
+       AND u.customer_id = $1::uuid AND u.billable_metric_key = $2
+       AND u.timestamp >= $3 AND u.timestamp < $4
+       AND u.status <> ALL('{accepted,rejected,reversed}'::text[])
+"""
+
 _decode_hold = msgspec.json.Decoder(Hold).decode
 _decode_block = msgspec.json.Decoder(Block).decode
 _decode_subscription = msgspec.json.Decoder(Subscription).decode
@@ -103,6 +120,19 @@ async def load_history(tx: Connection, customer_id: str, needs: Needs, extra: di
         rows = await _load_counters_at(tx, customer_id, metric_key, at)
         extra["counters", metric_key] = (*extra.get(("counters", metric_key), ()), *rows)
         extra.setdefault(("counters_at", metric_key), set()).add(at)
+    for metric_key, start, end in needs.recounts:
+        extra["recount", metric_key, start] = await _load_recount(
+            tx, customer_id, metric_key, start=start, end=end
+        )
+
+
+async def _load_recount(
+    tx: Connection, customer_id: str, metric_key: str, *, start: datetime, end: datetime
+) -> Recount:
+    row = await tx.fetchrow(SELECT_RECOUNT, customer_id, metric_key, start, end)
+    assert row is not None
+    readings = [value for value in (row["highest"], row["reading_before"]) if value is not None]
+    return Recount(units=row["units"], cost_mc=row["cost"], max=max(readings, default=None))
 
 
 async def _load_counters_at(
