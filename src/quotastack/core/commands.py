@@ -88,9 +88,13 @@ class HistoryNeededError(Exception):
 
 
 class Advance(Command):
-    """Let time happen, nothing else: what the sweep and the test clock submit."""
+    """Let time happen, nothing else: what the sweep and the test clock submit.
+
+    Also on a deleted customer, so that nothing stays due for ever.
+    """
 
     is_money: ClassVar[bool] = False
+    may_touch_deleted: ClassVar[bool] = True
 
     def decide(self, draft: Draft, context: Context) -> dict[str, Any]:
         """Nothing is left to do: the draft was advanced before."""

@@ -51,6 +51,7 @@ from quotastack.store.batch_writes import (
 from quotastack.store.batches import OpenedBatch, StoredKey, open_batch
 from quotastack.store.history import load_history
 from quotastack.store.states import load_states, read_clock, select_customer_ids
+from quotastack.store.webhooks import insert_deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -211,6 +212,12 @@ class EnvironmentBatch:
             pending.customer_id = None
         self.deferred.append(pending)
 
+    def _defer_for(self, pending: Pending, needed: HistoryNeededError) -> None:
+        if needed.needs in pending.needs:
+            raise PoisonedBatchError from needed
+        pending.needs.append(needed.needs)
+        self._defer(pending)
+
     def _replay(self, pending: Pending) -> Outcome | ProblemError | None:
         key = pending.submission.key
         stored = self.keys.get(key.digest) if key is not None else None
@@ -245,9 +252,14 @@ class EnvironmentBatch:
         context = self._context(pending, draft)
         if draft.is_new and draft.customer.id in self.created and not draft.writes:
             open_customer(draft, context)
-        is_done = _advance(draft, context)
-        pending.ran.extend(draft.changes.ran)
-        draft.changes.ran.clear()
+        try:
+            is_done = _advance(draft, context)
+        except HistoryNeededError as needed:
+            self._defer_for(pending, needed)
+            return
+        finally:
+            pending.ran.extend(draft.changes.ran)
+            draft.changes.ran.clear()
         if not is_done:
             self._defer(pending)
             return
@@ -263,10 +275,9 @@ class EnvironmentBatch:
             draft.version += 1
             return
         except HistoryNeededError as needed:
-            if draft.writes != writes or needed.needs in pending.needs:
+            if draft.writes != writes:
                 raise PoisonedBatchError from needed
-            pending.needs.append(needed.needs)
-            self._defer(pending)
+            self._defer_for(pending, needed)
             return
         except (ProblemError, AmountOverflowError) as refusal:
             if draft.writes != writes:
@@ -315,6 +326,7 @@ class EnvironmentBatch:
                 objects.add_changes(draft.customer, draft.changes)
                 notices.append(f"{customer_id}={draft.version}")
         await self._write_rows(tx, hot, objects, notices)
+        await self._queue_deliveries(tx)
         if due or gone:
             await write_due(tx, self.environment_id, due, gone)
         if unused:
@@ -335,6 +347,18 @@ class EnvironmentBatch:
         if hot.customers or hot.keys:
             prefix = f"{self.parts.process_id}:{self.environment_id}:"
             await write_hot(tx, self.environment_id, hot, join_notices(prefix, notices))
+
+    async def _queue_deliveries(self, tx: Connection) -> None:
+        endpoints = self.environment.catalog.endpoints
+        if not endpoints:
+            return
+        events = [
+            (customer_id, event)
+            for customer_id, draft in sorted(self.drafts.items())
+            for event in draft.changes.events
+        ]
+        if events:
+            await insert_deliveries(tx, EnvironmentId(self.environment_id), events, endpoints)
 
     def _collect_due(self, draft: Draft, due: list[tuple[str, datetime]], gone: list[str]) -> None:
         if draft.is_due_stale:
@@ -375,11 +399,11 @@ def _not_found(pending: Pending) -> CustomerNotFoundError:
 def _advance(draft: Draft, context: Context) -> bool:
     """Let time happen; what it changed is one more version."""
     writes = draft.writes
-    is_done = advance(draft, context)
-    if draft.writes != writes:
-        tell_balance(draft, context.at_instant(context.now))
-        draft.version += 1
-    return is_done
+    try:
+        return advance(draft, context)
+    finally:
+        if draft.writes != writes:
+            draft.version += 1
 
 
 def as_problem(error: Exception) -> ProblemError:
