@@ -8,6 +8,7 @@ by name is logged with the request id and answered 503.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import re
 import secrets
@@ -16,7 +17,6 @@ from importlib import import_module
 from typing import Any, Final
 
 import msgspec
-import structlog
 
 from quotastack.api.auth import KeyRing, presented_key
 from quotastack.api.errors import PROBLEM_TYPE, encode_problem, known_refusal, status_of
@@ -31,6 +31,7 @@ from quotastack.api.reading import (
     receive_body,
     refuse_repeated,
 )
+from quotastack.api.request_metrics import FLUSH_SECONDS, flush_tallies
 from quotastack.api.routing import BoundRoute, Request, Response, Route, RouteTable
 from quotastack.core.customer_ref import CustomerRef
 from quotastack.core.errors import (
@@ -41,10 +42,12 @@ from quotastack.core.errors import (
     ValidationFailedError,
 )
 from quotastack.runtime.clock import monotonic_seconds
+from quotastack.runtime.telemetry import get_logger
 from quotastack.services.container import Services
 
 # Every module here has ROUTES; a new capability is one more line.
 CAPABILITIES: Final = (
+    "health",
     "tenants",
     "api_keys",
     "audit_log",
@@ -59,7 +62,7 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 _encode = msgspec.json.Encoder().encode
 _is_sane_token = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}").fullmatch
 
-_log = structlog.get_logger("quotastack.api")
+log = get_logger(__name__)
 
 
 def collect_routes() -> list[Route]:
@@ -82,6 +85,7 @@ class Application:
             bound.reads = Readers(bound)
         self._keys = KeyRing(services)
         self._limiter = RateLimiter()
+        self._flushing: asyncio.TimerHandle | None = None
         # What a path of a GET says never changes, and the same customers are checked again and again.
         self._known_paths: dict[bytes, tuple[BoundRoute, Mapping[str, str], CustomerRef | None]] = {}
         self._request_ids = itertools.count(1)
@@ -97,6 +101,7 @@ class Application:
         pairs: list[tuple[bytes, bytes]] = scope["headers"]
         request.headers = headers = dict(pairs)
         request.app = self.services
+        request.table = self.table
         request.scope = scope
         given_id = headers.get(b"x-request-id")
         if given_id is not None and _is_sane_token(given_id):
@@ -115,6 +120,8 @@ class Application:
             response = self._refuse(request, self._name(error, request))
         if request.bound is not None:
             request.bound.tally.count(response.status, monotonic_seconds() - started)
+            if self._flushing is None:
+                self._flushing = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
         await _send(send, request, response)
 
     async def _answer(self, request: Request, receive: Receive, started: float) -> Response:
@@ -169,6 +176,10 @@ class Application:
             response.body = _encode(body)
         return response
 
+    def _flush(self) -> None:
+        self._flushing = None
+        flush_tallies(self.table)
+
     def _know_path(self, raw_path: bytes, bound: BoundRoute, request: Request) -> None:
         if len(self._known_paths) >= KNOWN_PATHS_MAX:
             self._known_paths.clear()
@@ -191,11 +202,22 @@ class Application:
 
     def _name(self, error: Exception, request: Request) -> ProblemError:
         refusal = known_refusal(error)
+        about = {"request_id": request.request_id, "route": request.bound.template if request.bound else None}
         if refusal is None:
-            _log.error("request_failed", request_id=request.request_id, path=request.path, exc_info=error)
+            log.error(
+                "A request failed by a mistake of ours.",
+                request_id=request.request_id,
+                path=request.path,
+                exc_info=error,
+            )
             return UnavailableError("The request could not be answered.", retry_after_seconds=1)
         if isinstance(refusal, UnavailableError):
-            _log.warning("store_unavailable", request_id=request.request_id, error=type(error).__name__)
+            log.warning(
+                "The store could not be used.",
+                request_id=request.request_id,
+                path=request.path,
+                error=type(error).__name__,
+            )
         return refusal
 
     def _refuse(self, request: Request, error: ProblemError) -> Response:

@@ -8,12 +8,12 @@ are split first and percent-decoded afterwards, so ``%2F`` inside an external id
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
+from quotastack.api.request_metrics import Tally
 from quotastack.core.customer_ref import CustomerRef
 from quotastack.core.idempotency import IdempotencyKey
 from quotastack.services.caller import Caller
@@ -58,6 +58,7 @@ class Request:
         "request_id",
         "route",
         "scope",
+        "table",
     )
 
     app: Services
@@ -75,6 +76,7 @@ class Request:
     request_id: str
     route: Route
     scope: Mapping[str, Any]
+    table: RouteTable
 
     def __init__(self) -> None:
         self.body = None
@@ -181,28 +183,6 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     is_documented: bool = True
     example: Any = None
     answer_example: Any = None
-
-
-class Tally:
-    """How often a route was answered with which status, and how fast; read by ``/metrics``.
-
-    ``buckets[i]`` counts the answers that took at most ``BOUNDS_SECONDS[i]`` and longer than the bound before.
-    """
-
-    BOUNDS_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-
-    __slots__ = ("buckets", "statuses", "sum_seconds")
-
-    def __init__(self) -> None:
-        self.statuses: dict[int, int] = {}
-        self.buckets = [0] * (len(self.BOUNDS_SECONDS) + 1)
-        self.sum_seconds = 0.0
-
-    def count(self, status: int, seconds: float) -> None:
-        """Count one answer."""
-        self.statuses[status] = self.statuses.get(status, 0) + 1
-        self.buckets[bisect_left(self.BOUNDS_SECONDS, seconds)] += 1
-        self.sum_seconds += seconds
 
 
 class BoundRoute:

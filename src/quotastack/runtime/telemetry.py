@@ -71,11 +71,14 @@ REQUESTS: Final = Counter(
     ("method", "route", "status"),
     registry=REGISTRY,
 )
+REQUEST_BOUNDS_SECONDS: Final = (
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
+)  # fmt: skip
 REQUEST_SECONDS: Final = Histogram(
     "quotastack_http_request_seconds",
     "Time from the first byte of a request to the last of its answer.",
     ("route",),
-    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    buckets=REQUEST_BOUNDS_SECONDS,
     registry=REGISTRY,
 )
 CLOCK_ERROR: Final = Gauge(
