@@ -7,6 +7,7 @@ What a line adds to the lifetime sums follows from its type alone, here and in a
 
 from __future__ import annotations
 
+from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,9 +35,23 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def digest_texts(texts: EntryTexts) -> bytes:
-    """What the hash keeps of erasable texts: unguessable without the salt beside them."""
-    content = _encode((texts.idempotency_key, texts.reason, texts.metadata))
+    """What the hash keeps of erasable texts: unguessable without the salt beside them.
+
+    Numbers of the metadata count by value: the database spells some of them in another way.
+    """
+    metadata = None if texts.metadata is None else _decode_exactly(_encode(texts.metadata))
+    content = _encode((texts.idempotency_key, texts.reason, metadata))
     return sha256(texts.salt + content).digest()
+
+
+def _exact_number(text: str) -> int | tuple[str, str]:
+    number = Decimal(text)
+    if number == number.to_integral_value():
+        return int(number)
+    return ("number", format(number.normalize(), "f"))
+
+
+_decode_exactly = msgspec.json.Decoder(float_hook=_exact_number).decode
 
 
 def lifetime_effect(entry_type: str, delta_mc: int, reference_type: str | None) -> tuple[int, int, int]:
