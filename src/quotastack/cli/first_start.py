@@ -12,11 +12,12 @@ from quotastack import __version__
 from quotastack.runtime.secret import write_private_file
 from quotastack.runtime.settings import Settings
 from quotastack.services.container import Services
-from quotastack.services.demo import CUSTOMER, METRIC, create_demo
 from quotastack.services.tenants import create_first_tenant
 
 DEFAULT_TENANT: Final = "Default"
 FILE_NAME: Final = "env"
+CUSTOMER: Final = "user_123"
+METRIC: Final = "api_calls"
 
 
 class FirstStart(msgspec.Struct, frozen=True):
@@ -26,24 +27,27 @@ class FirstStart(msgspec.Struct, frozen=True):
     live_key: str
 
 
-async def prepare_first_start(services: Services) -> FirstStart | None:
-    """Make the default tenant and its demo where there is no tenant yet; None where there is one."""
+async def prepare_first_start(services: Services, *, url: str) -> FirstStart | None:
+    """Make the default tenant and its demo where there is no tenant yet; None where there is one.
+
+    The keys are in their file before anything else happens, so that a crash cannot lose them.
+    """
     made = await create_first_tenant(services, name=DEFAULT_TENANT)
     if made is None:
         return None
-    await create_demo(services, made)
+    data = services.settings.data
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keys = f"QS_BASE_URL={url}\nQS_TEST_KEY={made.test_key}\nQS_LIVE_KEY={made.live_key}\n"
+    write_private_file(data / FILE_NAME, keys.encode())
     return FirstStart(made.test_key, made.live_key)
 
 
 def announce(settings: Settings, url: str, first_start: FirstStart | None) -> None:
-    """Print where the server is and one call that works as pasted; keep the keys of a first start in a file."""
+    """Print where the server is, and one call that works as pasted."""
     path = settings.data / FILE_NAME
     check = f"{url}/v1/customer-by-external-id/{CUSTOMER}/entitlements/{METRIC}"
     lines = [f"QuotaStack {__version__} on {url}", f"Reference  {url}/reference"]
     if first_start is not None:
-        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        keys = f"QS_BASE_URL={url}\nQS_TEST_KEY={first_start.test_key}\nQS_LIVE_KEY={first_start.live_key}\n"
-        write_private_file(path, keys.encode())
         lines += [
             f"Test key   {first_start.test_key}   (shown once; also in {_show(path)})",
             "Try it:",

@@ -42,20 +42,21 @@ async def serve_until_stopped(settings: Settings) -> int:
 async def _serve(
     settings: Settings, installation: Installation, listener: socket.socket, stopper: Stopper
 ) -> None:
+    url = base_url(settings, listener)
     if settings.workers > 1:
         # The first start needs an engine of its own, which ends before the workers begin.
         async with run_services(settings, installation.target, installation.secret) as services:
-            first_start = await prepare_first_start(services)
+            first_start = await prepare_first_start(services, url=url)
         stopper.has_started()
         async with supervise(settings, installation, listener, stopper.requested):
-            announce(settings, base_url(settings, listener), first_start)
+            announce(settings, url, first_start)
             await stopper.requested.wait()
         return
     async with run_services(settings, installation.target, installation.secret) as services:
-        first_start = await prepare_first_start(services)
         server = make_server(settings, services)
+        first_start = await prepare_first_start(services, url=url)
         stopper.has_started(server)
-        announce(settings, base_url(settings, listener), first_start)
+        announce(settings, url, first_start)
         await server.serve(sockets=[listener])
 
 

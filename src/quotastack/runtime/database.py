@@ -20,7 +20,7 @@ Pool = asyncpg.Pool
 
 APP_ROLE: Final = "qs_app"
 DATABASE_NAME: Final = "quotastack"
-CONNECT_SECONDS: Final = 10.0
+CONNECT_SECONDS: Final = 10
 ACQUIRE_SECONDS: Final = 10.0
 
 POSTGRES_VERSION_MIN: Final = 150_000

@@ -31,6 +31,7 @@ from urllib.parse import quote
 
 from quotastack.runtime.clock import monotonic_seconds
 from quotastack.runtime.postgres_binaries import Binaries, find_binaries
+from quotastack.runtime.postgres_process import CONFIGURATION, clean_environment, is_postgres_of
 from quotastack.runtime.secret import write_private_file
 from quotastack.runtime.system_account import Account, choose_account
 
@@ -47,36 +48,6 @@ START_SECONDS: Final = 300.0
 STOP_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.02
 LOG_BYTES_MAX: Final = 16 * 1024 * 1024
-
-CONFIGURATION: Final = """\
-# Written by QuotaStack at every start. Put settings of your own into operator.conf in this directory.
-listen_addresses = ''
-port = {port}
-unix_socket_directories = '{socket_directory}'
-unix_socket_permissions = 0700
-password_encryption = 'scram-sha-256'
-max_connections = 100
-
-# An acknowledged write is on disk.
-fsync = on
-synchronous_commit = on
-full_page_writes = on
-
-# A small machine.
-shared_buffers = '256MB'
-max_wal_size = '4GB'
-min_wal_size = '256MB'
-checkpoint_timeout = '15min'
-wal_compression = off
-jit = off
-random_page_cost = 1.1
-autovacuum_naptime = '15s'
-
-timezone = 'UTC'
-log_timezone = 'UTC'
-log_line_prefix = '%m [%p] %u '
-include_if_exists = 'operator.conf'
-"""
 
 
 class EmbeddedError(Exception):
@@ -135,6 +106,9 @@ class Cluster:
             try:
                 fcntl.flock(self._membership, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                if self._process is not None:
+                    # It goes on without us: the process that leaves last will end it.
+                    self._process.returncode = 0
                 self._forget_membership()
                 return
             try:
@@ -216,7 +190,7 @@ class Cluster:
             capture_output=True,
             text=True,
             cwd=cluster,
-            env=_clean_environment(),
+            env=clean_environment(),
             check=False,
             **account.process_arguments(),
         )
@@ -260,7 +234,7 @@ class Cluster:
         with self._open_log() as log:
             while True:
                 position = log.seek(0, os.SEEK_END)
-                self._process = subprocess.Popen(
+                self._process = subprocess.Popen[bytes](
                     [
                         binaries.program("postgres"),
                         "-D",
@@ -270,7 +244,7 @@ class Cluster:
                     stdout=log,
                     stderr=log,
                     cwd=self.directory,
-                    env=_clean_environment(),
+                    env=clean_environment(),
                     # Ctrl-C in a terminal must reach us, not the database that we stop after the last request.
                     start_new_session=True,
                     **account.process_arguments(),
@@ -347,7 +321,7 @@ class Cluster:
         if not lines or not lines[0].strip().isdigit():
             return None
         pid = int(lines[0])
-        return pid if _is_postgres_of(pid, self.directory) else None
+        return pid if is_postgres_of(pid, self.directory) else None
 
     def _remove_stale_pid_file(self) -> None:
         """A killed server leaves its pid file, and after a reboot the pid may be somebody else's."""
@@ -371,31 +345,3 @@ class Cluster:
         if self._membership is not None:
             self._membership.close()
             self._membership = None
-
-
-def _is_postgres_of(pid: int, directory: Path) -> bool:
-    """Whether a process is alive and is the server of that directory (a server works inside its own)."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    process = Path("/proc") / str(pid)
-    if not process.exists():
-        # No /proc (macOS): ask ps for the command line, which names the directory.
-        listed = subprocess.run(
-            ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, timeout=10, check=False
-        )
-        return str(directory) in listed.stdout
-    try:
-        if process.joinpath("stat").read_text("utf-8").rpartition(")")[2].split()[0] == "Z":
-            return False
-        return process.joinpath("cwd").readlink() == directory.resolve()
-    except OSError:
-        return False
-
-
-def _clean_environment() -> dict[str, str]:
-    """PostgreSQL gets no variable of ours: none of it is its business, and PG* ones would change what it does."""
-    return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}

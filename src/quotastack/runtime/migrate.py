@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from importlib import resources
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -141,7 +141,7 @@ async def set_app_password(owner: Connection, secret: InstallationSecret, *, mar
         await owner.execute(f"ALTER ROLE qs_app PASSWORD '{verifier}'; COMMENT ON ROLE qs_app IS '{mark}'")
 
 
-async def _fetch_as_owner(owner: Connection, statement: str) -> list[dict[str, object]]:
+async def _fetch_as_owner(owner: Connection, statement: str) -> list[dict[str, Any]]:
     async with owner.transaction():
         await owner.execute(BE_OWNER)
         return [dict(row) for row in await owner.fetch(statement)]
@@ -156,10 +156,10 @@ def _check_server_version(owner: Connection) -> None:
         )
 
 
-def _check_applied(applied: dict[object, dict[str, object]], migrations: list[Migration]) -> None:
+def _check_applied(applied: dict[int, dict[str, Any]], migrations: list[Migration]) -> None:
     known = {migration.number: migration for migration in migrations}
     for number, row in applied.items():
-        migration = known.get(number)  # type: ignore[arg-type]
+        migration = known.get(number)
         if migration is None:
             raise MigrationError(
                 f"The database has migration {number} ({row['name']}), which this version does not know:"
