@@ -126,10 +126,22 @@ def find_current(draft: Draft, context: Context, metric: Metric, quota: Quota | 
     if known is not None and known.period_end > context.now:
         return known
     start, end = grid.period_at(context.now)
-    counter = Counter(billable_metric_key=metric.key, kind=grid.kind, period_start=start, period_end=end)
+    counter = Counter(
+        billable_metric_key=metric.key,
+        kind=grid.kind,
+        period_start=start,
+        period_end=end,
+        details=_kept_details(draft, metric),
+    )
     if not _is_counted_elsewhere(draft, metric.key, grid.kind):
         return counter
     return _recounted(draft, metric, counter)
+
+
+def _kept_details(draft: Draft, metric: Metric) -> dict[str, Any]:
+    """When a Gauge that stood at 0 was last read: older readings change nothing."""
+    asset = draft.assets.get(metric.key) if metric.aggregation == "Gauge" else None
+    return {"at": asset.details["at"]} if asset is not None and "at" in asset.details else {}
 
 
 def _is_counted_elsewhere(draft: Draft, metric_key: str, kind: str) -> bool:

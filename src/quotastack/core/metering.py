@@ -34,7 +34,7 @@ PRICE_OF_ALL: Final = "price:{}"
 PRICE_OF_QUOTA: Final = "price:quota"
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
-_EMPTY: Final[dict[str, str]] = {}
+_EMPTY: Final[dict[str, Any]] = {}
 
 
 class CostPlan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -100,28 +100,29 @@ def price_period(draft: Draft, catalog: Catalog, metric_key: str, at: datetime) 
 
 
 def find_position(
-    draft: Draft, catalog: Catalog, metric_key: str, *, kind: str, at: datetime
+    draft: Draft, context: Context, metric_key: str, *, kind: str, at: datetime
 ) -> tuple[Counter | None, Period]:
     """The counter of the pricing period at ``at`` and the period; None when nothing was priced in it yet.
 
-    A closed period's counter is found in what this batch wrote, then among the rows that the command
-    named in its needs.
+    Raises:
+        HistoryNeededError: the period's counter is not in the state and was not loaded.
     """
-    period = price_period(draft, catalog, metric_key, at)
+    period = price_period(draft, context.catalog, metric_key, at)
     start = period[0]
     current = draft.counters.get((metric_key, kind))
-    if current is None or current.period_start != start:
-        if current is None or start < current.period_start:
-            return _find_closed(draft, metric_key, kind, start), period
-        return None, period
-    return current, period
+    if current is not None:
+        if current.period_start == start:
+            return current, period
+        is_new = current.period_start < start
+    else:
+        is_new = context.now < period[1]
+    return (None if is_new else _find_closed(draft, metric_key, kind=kind, start=start, at=at)), period
 
 
-def _find_closed(draft: Draft, metric_key: str, kind: str, start: datetime) -> Counter | None:
-    written = draft.changes.counters.get((metric_key, kind, start))
-    if written is not None:
-        return written
-    for counter in draft.extra.get(("counters", metric_key), ()):
+def _find_closed(
+    draft: Draft, metric_key: str, *, kind: str, start: datetime, at: datetime
+) -> Counter | None:
+    for counter in draft.closed_counters(metric_key, at):
         if counter.kind == kind and counter.period_start == start:
             return counter
     return None
@@ -150,7 +151,7 @@ def plan_cost(
     catalog = context.catalog
     if quota_cost_mc is not None:
         checked_amount(quota_cost_mc)
-        counter, (start, end) = find_position(draft, catalog, metric.key, kind=PRICE_OF_QUOTA, at=when)
+        counter, (start, end) = find_position(draft, context, metric.key, kind=PRICE_OF_QUOTA, at=when)
         return CostPlan(
             metric=metric,
             units=units,
@@ -167,7 +168,7 @@ def plan_cost(
             return CostPlan(metric=metric, units=units, cost_mc=0, source="none")
         rule = require_rule(catalog, metric.key, dimensions, when)
     kind = PRICE_OF_ALL if not rule.match else price_kind(rule.match)
-    counter, (start, end) = find_position(draft, catalog, metric.key, kind=kind, at=when)
+    counter, (start, end) = find_position(draft, context, metric.key, kind=kind, at=when)
     before = 0 if counter is None else counter.value
     return CostPlan(
         metric=metric,
@@ -210,34 +211,24 @@ def apply_cost(draft: Draft, context: Context, plan: CostPlan) -> None:
     if plan.period_start is None or plan.period_end is None:
         return
     known = plan.counter
-    key = (plan.metric.key, plan.kind)
-    current = draft.counters.get(key)
-    if known is None:
-        counter = Counter(
-            billable_metric_key=plan.metric.key,
-            kind=plan.kind,
-            period_start=plan.period_start,
-            period_end=plan.period_end,
-            value=_position(plan.units),
-            cost_mc=plan.cost_mc,
-            details={"rules": _add_to_rules(_EMPTY, plan)},
-            is_current=current is None or current.period_start < plan.period_start,
-        )
-        if counter.is_current and current is not None:
+    details = _EMPTY if known is None else known.details
+    is_running = context.now < plan.period_end
+    counter = Counter(
+        billable_metric_key=plan.metric.key,
+        kind=plan.kind,
+        period_start=plan.period_start,
+        period_end=plan.period_end,
+        value=_position(plan.before + plan.units),
+        cost_mc=plan.cost_mc if known is None else known.cost_mc + plan.cost_mc,
+        details={**details, "rules": _add_to_rules(details.get("rules", _EMPTY), plan)},
+        is_current=is_running or (known is not None and known.is_current),
+    )
+    if counter.is_current:
+        current = draft.counters.get((plan.metric.key, plan.kind))
+        if current is not None and current.period_start != counter.period_start:
             close_counter(draft, current, plan.period_start)
-    else:
-        counter = Counter(
-            billable_metric_key=known.billable_metric_key,
-            kind=known.kind,
-            period_start=known.period_start,
-            period_end=plan.period_end,
-            value=_position(known.value + plan.units),
-            cost_mc=known.cost_mc + plan.cost_mc,
-            details={**known.details, "rules": _add_to_rules(known.details.get("rules", _EMPTY), plan)},
-            is_current=known.is_current,
-        )
     draft.put_counter(counter)
-    if draft.subscriptions and plan.period_end <= context.now:
+    if draft.subscriptions and not is_running:
         _note_late(draft, context, plan)
 
 

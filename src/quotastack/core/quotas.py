@@ -20,6 +20,7 @@ from quotastack.core.counters import (
     Movement,
     find_current,
     find_past,
+    from_us,
     is_asset_kind,
     plan_movement,
     remember_reading,
@@ -217,6 +218,8 @@ def apply_count(
         after = replace(after, overage_units=overage_units(quota, after, after.value))
     if after != counter or not _is_written(draft, counter):
         put_counter(draft, after)
+    if meeting is not None and meeting.grace_ends_us is not None:
+        draft.due_at = min(draft.due_at, from_us(meeting.grace_ends_us))
     if plan.past is not None:
         _move_past(draft, plan)
     _write_asset(draft, context, plan, after)
