@@ -1,0 +1,79 @@
+"""Load: runs pgbench and wrk, and reads what they print."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+SCRIPTS: Final = Path(__file__).parent / "scripts"
+
+
+class Result(NamedTuple):
+    """One run: operations a second and latencies in microseconds."""
+
+    per_second: float
+    p50_us: float = 0.0
+    p95_us: float = 0.0
+    p99_us: float = 0.0
+    errors: int = 0
+
+
+class MissingToolError(Exception):
+    """A program that makes load is not on this machine."""
+
+
+def run_wrk(script: str, *, url: str, connections: int, seconds: int, environment: dict[str, str]) -> Result:
+    """Load ``url`` with a script of ``scripts/`` over so many connections, one thread.
+
+    Raises:
+        MissingToolError: wrk is not installed.
+    """
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s"]
+    command += ["-s", str(SCRIPTS / f"{script}.lua"), url]
+    known = {**os.environ, "BENCH_SCRIPTS": str(SCRIPTS), **environment}
+    try:
+        done = subprocess.run(command, env=known, capture_output=True, text=True, check=True)
+    except FileNotFoundError:
+        raise MissingToolError("wrk makes the HTTP load and is not installed: apt-get install wrk") from None
+    found = re.search(r"^RESULT (.*)$", done.stdout, re.MULTILINE)
+    if found is None:
+        raise RuntimeError(done.stdout + done.stderr)
+    values: dict[str, Any] = json.loads(found[1])
+    return Result(
+        values["requests"] / values["seconds"],
+        values["p50_us"],
+        values["p95_us"],
+        values["p99_us"],
+        values["errors"] + values["socket_errors"],
+    )
+
+
+def run_pgbench(
+    program: Path,
+    script: str,
+    *,
+    environment: dict[str, str],
+    clients: int,
+    seconds: int,
+    accounts: int = 10_000,
+    log_folder: Path,
+) -> Result:
+    """Run a floor script with so many clients; latencies come from the log of every transaction."""
+    for old in log_folder.glob("pgbench_log.*"):
+        old.unlink()
+    command = [str(program), "-n", "-M", "prepared", "-c", str(clients), "-j", "1", "-T", str(seconds), "-l"]
+    command += ["-D", f"accounts={accounts}", "-f", str(SCRIPTS / f"{script}.sql"), "floors"]
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, cwd=log_folder, capture_output=True, text=True, check=True
+    )
+    found = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
+    assert found is not None, done.stdout
+    latencies = sorted(
+        int(line.split()[2]) for file in log_folder.glob("pgbench_log.*") for line in file.open()
+    )
+    at = [latencies[int(len(latencies) * share)] for share in (0.5, 0.95, 0.99)] if latencies else [0, 0, 0]
+    return Result(float(found[1]), *at)

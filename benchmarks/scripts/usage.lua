@@ -1,0 +1,13 @@
+dofile(os.getenv("BENCH_SCRIPTS") .. "/common.lua")
+
+function init()
+  math.randomseed(os.time() + thread_number)
+end
+
+function request()
+  headers["Idempotency-Key"] = next_key()
+  local body = string.format(
+    '{"external_customer_id":"customer-%d","billable_metric_key":"%s","units":1}',
+    math.random(customers), os.getenv("BENCH_METRIC") or "api_calls")
+  return wrk.format("POST", "/v1/usage", headers, body)
+end
