@@ -14,6 +14,14 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from quotastack.core.asset_time import (
+    close_period,
+    due_grace_ends,
+    due_overrides,
+    due_period_ends,
+    end_grace,
+    expire_override,
+)
 from quotastack.core.balance_events import tell_balance
 from quotastack.core.blocks import expire_block, settle_overdraft, start_block
 from quotastack.core.catalog import Catalog
@@ -116,11 +124,21 @@ def _due_subscriptions(draft: Draft, catalog: Catalog) -> Iterator[Due]:
             yield Due(tick.at, 4, tick.id, "interval_grant", run_tick)
 
 
+def _due_assets(draft: Draft, _catalog: Catalog) -> Iterator[Due]:
+    for at, name in due_grace_ends(draft):
+        yield Due(at, 5, name, "asset_grace_ended", end_grace)
+    for at, name in due_period_ends(draft):
+        yield Due(at, 5, name, "asset_period_closed", close_period)
+    for at, metric_key in due_overrides(draft):
+        yield Due(at, 6, metric_key, "override_expired", expire_override)
+
+
 SOURCES: Final[tuple[Callable[[Draft, Catalog], Iterable[Due]], ...]] = (
     _due_holds,
     _due_blocks,
     _due_pending_blocks,
     _due_subscriptions,
+    _due_assets,
 )
 
 

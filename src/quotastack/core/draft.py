@@ -401,6 +401,6 @@ def new_state(environment_id: str, customer: Customer) -> CustomerState:
     return CustomerState(environment_id=environment_id, customer=customer, version=0, due_at=NEVER)
 
 
-def replace(value: T, **changes: Any) -> T:
+def replace(value: T, /, **changes: Any) -> T:
     """``value`` with ``changes``, as a new value."""
     return msgspec.structs.replace(value, **changes)
