@@ -44,12 +44,12 @@ def burn_order(block: Block, *, is_descending: bool) -> BurnOrder:
 
 
 def is_spendable(block: Block, now: datetime) -> bool:
-    """Whether a new charge may draw from an active block: not locked, its expiry not come.
+    """Whether a new charge may draw from an active block: not locked, not kept, its expiry not come.
 
     A frozen block (of a paused subscription) does not expire meanwhile; a locked one (of an
     overdue subscription that allows no usage) stays in the balance and pays for nothing.
     """
-    if block.is_locked:
+    if block.is_locked or block.is_kept:
         return False
     return block.is_frozen or block.expires_at is None or now < block.expires_at
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 ROLLOVER_PRIORITY_STEP: Final = 5
 EXPIRING_SOON: Final = timedelta(hours=72)
+FIRST_INSTANT_AFTER: Final = timedelta(microseconds=1)
 
 
 class Rolled(NamedTuple):
@@ -238,8 +239,9 @@ def end_blocks(draft: Draft, context: Context, blocks: list[Block]) -> None:
             continue
         is_early = found.is_frozen or found.expires_at is None or found.expires_at > context.now
         if is_early and found.remaining_mc > draft.account(found.unit).free_mc:
-            # Only a block whose expiry has come can be kept for holds: theirs comes now.
-            found = reschedule_block(draft, context, found, expires_at=context.now)
+            # Only a block whose expiry has come is kept for holds: those made up to this instant, so
+            # it is the first one after it.
+            found = reschedule_block(draft, context, found, expires_at=context.now + FIRST_INSTANT_AFTER)
         expire_block(draft, context, found)
     for unit in sorted({block.unit for block in blocks}):
         settle_overdraft(draft, context, unit)
