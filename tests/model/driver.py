@@ -5,22 +5,25 @@ and a write: loads the rows of history that a command names, advances, decides, 
 """
 
 from collections import Counter as Tally
+from fractions import Fraction
 from typing import Any
 
 import msgspec
 from tests.model.calendar_months import to_datetime, to_instant
 from tests.model.http_driver import TIER_FIELDS, facts_of, new_id_of
-from tests.model.machine import Outcome
+from tests.model.machine import Outcome, whole
 from tests.model.quotas import Quotas
 from tests.model.reference import SECOND, Row
 from tests.model.worlds import START, Command, World
 
-from quotastack.core.advance import advance
+from quotastack.core.advance import advance, refresh_due_at
+from quotastack.core.balance_events import tell_balance
 from quotastack.core.catalog import Catalog, EnvironmentConfig, MeteringRule, Metric, PriceTier
 from quotastack.core.changes import Changes, LedgerEntry
 from quotastack.core.commands import Command as CoreCommand
-from quotastack.core.commands import Needs, RefusedWithChangesError
+from quotastack.core.commands import HistoryNeededError, Needs, RefusedWithChangesError
 from quotastack.core.context import Context
+from quotastack.core.counters import find_current
 from quotastack.core.credits import (
     AddAdjustment,
     ExchangeCredits,
@@ -34,7 +37,10 @@ from quotastack.core.customers import ChangeCustomer
 from quotastack.core.draft import Draft, new_state
 from quotastack.core.errors import ProblemError
 from quotastack.core.grants import GrantCredits, GrantTerms
+from quotastack.core.quotas import held_units_of
 from quotastack.core.topups import GrantTopup, RefundTopup
+from quotastack.core.usage import RecordUsage
+from quotastack.core.values import find_quota
 
 ENVIRONMENT = "00000000-0000-7000-8000-000000000001"
 GROUPS = {
@@ -103,6 +109,8 @@ class CoreDriver:
         if draft.writes:
             draft.version += 1
         self._keep(changes)
+        if draft.is_due_stale:
+            refresh_due_at(draft, self.catalog)
         self.state = draft.freeze()
 
     def _keep(self, changes: Changes) -> None:
@@ -112,40 +120,51 @@ class CoreDriver:
             self.history["block", block.id] = block
         for hold in changes.holds.values():
             self.history["hold", hold.id] = hold
+        for subscription in changes.subscriptions.values():
+            self.history["subscription", subscription.id] = subscription
         for event in [*changes.usage_events, *changes.usage_updates.values()]:
             self.history["usage", event.id] = event
         for key, counter in changes.counters.items():
             self.closed_counters[key] = counter
 
-    def _load(self, needs: Needs | None) -> dict[Any, Any]:
-        """The rows of history that a command asked for."""
+    def _load(self, needs: Needs | None, extra: dict[Any, Any]) -> None:
+        """Put the rows of history that a command asked for into ``extra``."""
         if needs is None:
-            return {}
+            return
         wanted = [("usage", name) for name in needs.usage_ids]
         wanted += [("hold", name) for name in needs.hold_ids]
         wanted += [("block", name) for name in needs.block_ids]
-        rows = {key: self.history[key] for key in wanted if key in self.history}
-        for usage_id in needs.usage_ids:
-            event = self.history.get(("usage", usage_id))
-            for block_id, _ in event.draws if event is not None else ():
-                rows["block", block_id] = self.history["block", block_id]
+        wanted += [("subscription", name) for name in needs.subscription_ids]
+        extra.update({key: self.history[key] for key in wanted if key in self.history})
+        assert not needs.recounts, "no quota of a world ever changes its period"
         for metric, at in needs.counters_at:
-            rows["counters", metric] = tuple(
+            found = tuple(
                 counter
                 for counter in self.closed_counters.values()
                 if counter.billable_metric_key == metric
                 and not counter.is_current
                 and counter.period_start <= at < counter.period_end
             )
-        return rows
+            extra["counters", metric] = (*extra.get(("counters", metric), ()), *found)
+            extra.setdefault(("counters_at", metric), set()).add(at)
 
     def run(self, command: CoreCommand) -> Outcome:
         """Decide one command as the engine would, and write what it leaves."""
-        draft = self.advanced(keep=True)
+        self.advanced(keep=True)
+        extra: dict[Any, Any] = {}
+        self._load(command.needs, extra)
+        while True:
+            try:
+                return self._decide(command, extra)
+            except HistoryNeededError as needed:
+                self._load(needed.needs, extra)
+
+    def _decide(self, command: CoreCommand, extra: dict[Any, Any]) -> Outcome:
+        context = self.context()
         draft = Draft(self.state, priority_order=self.catalog.config.priority_order)
-        draft.extra = self._load(command.needs)
+        draft.extra = extra
         try:
-            answer = command.decide(draft, self.context())
+            answer = command.decide(draft, context)
         except RefusedWithChangesError as refusal:
             self._write(draft)
             return Outcome({}, refusal.error.slug)
@@ -153,9 +172,10 @@ class CoreDriver:
             assert draft.writes == 0, f"{type(command).__name__} was refused and wrote all the same"
             return Outcome({}, refusal.slug)
         if not command.is_dry_run:
+            if draft.writes:
+                tell_balance(draft, context)
             self._write(draft)
-        body = msgspec.json.decode(msgspec.json.encode(answer))
-        return Outcome(body)
+        return Outcome(msgspec.json.decode(msgspec.json.encode(answer)))
 
     # -- the model's words ---------------------------------------------------------------------------
 
@@ -191,6 +211,24 @@ class CoreDriver:
 
     def _set_policy(self, *, policy: Any) -> CoreCommand:
         return ChangeCustomer(overage_policy=policy)
+
+    def _use(
+        self,
+        *,
+        metric: str,
+        units: Fraction,
+        dimensions: dict[str, str] | None = None,
+        record: bool = False,
+        dry_run: bool = False,
+        late: int = 0,
+    ) -> CoreCommand:
+        named = "value" if self.world.kinds.get(metric, {}).get("aggregation") in {"TotalCounter", "Gauge"} else "units"
+        more: Row = {named: whole(units)}
+        if late:
+            more["timestamp"] = to_datetime(self.now - late)
+        if record:
+            more["enforcement"] = "record"
+        return RecordUsage(billable_metric_key=metric, dimensions=dimensions or {}, dry_run=dry_run, **more)
 
     def _adjust(self, *, delta: int, unit: str, allow_negative: bool = False) -> CoreCommand:
         if delta > 0:
@@ -234,7 +272,24 @@ class CoreDriver:
         told["holds"] = {
             hold.id: (hold.reserved_mc, to_instant(hold.expires_at)) for hold in draft.holds.values()
         }
+        for metric in model.seen_assets():
+            told[f"asset {metric}"] = self._asset(draft, metric, model.asset(metric))
         return told
+
+    def _asset(self, draft: Draft, key: str, names: Row) -> Row:
+        """What the asset of a metric says, as far as the model asks for it."""
+        metric, context = self.catalog.metrics[key], self.context()
+        quota = find_quota(draft, self.catalog, metric)
+        counter = find_current(draft, context, metric, quota)
+        asset = draft.assets.get(key)
+        told: Row = {
+            "value": Fraction(counter.value),
+            "reserved_units": Fraction(held_units_of(draft, key)),
+            "suspended": asset is not None and asset.is_suspended,
+            "overage_units": Fraction(counter.overage_units),
+            "level": None if quota is None else quota.tier_at(counter.value).level,
+        }
+        return {name: told[name] for name in names}
 
     def check_books(self, model: Quotas) -> None:
         """The invariants of credits.md over every entry that was ever written."""

@@ -76,7 +76,8 @@ class Quotas(Spending):
                         (value if tier["upper"] is None else min(value, tier["upper"])) - tier["lower"],
                     )
                     for tier in tiers
-                    if tier["policy"] == "AllowWithOverage"
+                    # What stands in a refusing tier was recorded or committed: the excess becomes overage.
+                    if tier["policy"] in {"AllowWithOverage", "Deny", "SuspendUsage"}
                 ),
                 Fraction(0),
             )

@@ -107,15 +107,19 @@ class Credits:
 
     def next_due(self) -> int:
         holds = [hold["expires_at"] for hold in self.holds if hold["status"] == "active"]
-        ends = [
-            block["expires_at"]
-            for block in self.blocks
-            if block["status"] in {"active", "pending"}
-            and block["expires_at"] is not None
-            and block["kept"] is None
-        ]
+        ends = [block["expires_at"] for block in self.blocks if self._may_expire(block)]
         starts = [block["effective_at"] for block in self.blocks if block["status"] == "pending"]
         return min([*holds, *ends, *starts], default=FOREVER)
+
+    def _may_expire(self, block: Row) -> bool:
+        """Whether the block ends by itself: a cycle's blocks end in their subscription's turn."""
+        return (
+            block["status"] == "active"
+            and block["expires_at"] is not None
+            and block["kept"] is None
+            and not block.get("in_turn")
+            and not block.get("frozen")
+        )
 
     def _run_instant(self) -> None:
         """Holds end, blocks expire, pending blocks start; then what was freed settles the overdraft."""
@@ -127,14 +131,7 @@ class Credits:
                 touched.add(hold["unit"])
         for unit in touched:
             self._expire_kept(unit)
-        due = [
-            block
-            for block in self.blocks
-            if block["status"] == "active"
-            and block["kept"] is None
-            and block["expires_at"] is not None
-            and block["expires_at"] <= self.now
-        ]
+        due = [block for block in self.blocks if self._may_expire(block) and block["expires_at"] <= self.now]
         for unit in {block["unit"] for block in due}:
             self._expire_due([block for block in due if block["unit"] == unit], unit)
             touched.add(unit)
