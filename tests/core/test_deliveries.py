@@ -10,39 +10,44 @@ from hypothesis import strategies as st
 from quotastack.core.deliveries import (
     is_success,
     next_attempt_at,
-    read_retry_after,
-    retry_wait_seconds,
+    read_retry_after_ms,
+    retry_wait_ms,
     should_disable,
 )
 from quotastack.runtime.settings import WEBHOOK_RETRY_WAITS
 
+WAITS_MS = tuple(wait * 1_000 for wait in WEBHOOK_RETRY_WAITS)
 NOW = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
 
 def test_the_documented_schedule() -> None:
     at = [NOW]
     for failures in range(1, 8):
-        following = next_attempt_at(at[-1], failures, waits=WEBHOOK_RETRY_WAITS, jitter=0)
+        following = next_attempt_at(at[-1], failures, waits_ms=WAITS_MS, jitter_permille=0)
         assert following is not None
         at.append(following)
     assert [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(at)] == [
         5, 300, 1_800, 7_200, 18_000, 36_000, 36_000,
     ]  # fmt: skip
     assert at[-1] - NOW == timedelta(hours=27, minutes=35, seconds=5)
-    assert next_attempt_at(at[-1], 8, waits=WEBHOOK_RETRY_WAITS, jitter=0) is None
+    assert next_attempt_at(at[-1], 8, waits_ms=WAITS_MS, jitter_permille=0) is None
 
 
-@given(st.integers(1, 7), st.floats(-1, 1), st.none() | st.floats(0, 1e9))
+@given(st.integers(1, 7), st.integers(-100, 100), st.none() | st.integers(0, 10**12))
 def test_a_wait_is_never_below_its_own_step_nor_above_the_next(
-    failures: int, jitter: float, retry_after: float | None
+    failures: int, jitter: int, retry_after: int | None
 ) -> None:
-    wait = retry_wait_seconds(
-        failures, waits=WEBHOOK_RETRY_WAITS, jitter=jitter, retry_after_seconds=retry_after
-    )
-    own = WEBHOOK_RETRY_WAITS[failures - 1]
-    following = WEBHOOK_RETRY_WAITS[min(failures, 6)]
+    wait = retry_wait_ms(failures, waits_ms=WAITS_MS, jitter_permille=jitter, retry_after_ms=retry_after)
     assert wait is not None
-    assert own * 0.9 <= wait <= following * 1.1 + 1e-6
+    assert WAITS_MS[failures - 1] * 9 <= wait * 10 <= WAITS_MS[min(failures, 6)] * 11
+
+
+def test_retry_after_is_honoured_up_to_the_next_step() -> None:
+    def wait(retry_after: int | None, failures: int = 1) -> int | None:
+        return retry_wait_ms(failures, waits_ms=WAITS_MS, jitter_permille=0, retry_after_ms=retry_after)
+
+    assert [wait(None), wait(1_000), wait(60_000), wait(10**15)] == [5_000, 5_000, 60_000, 300_000]
+    assert wait(10**15, failures=7) == 36_000_000
 
 
 RETRY_AFTER = [
@@ -51,7 +56,7 @@ RETRY_AFTER = [
     (503,     "120",                             120),
     (502,     "0",                               0),
     (504,     " 7 ",                             7),
-    (429,     "1000000000",                      1e9),
+    (429,     "1000000000",                      10**9),
     (429,     "9" * 400,                         999999999999),
     (429,     "-5",                              None),
     (429,     "1.5",                             None),
@@ -68,8 +73,8 @@ RETRY_AFTER = [
 
 
 @pytest.mark.parametrize(("status", "header", "seconds"), RETRY_AFTER)
-def test_retry_after(status: int | None, header: str | None, seconds: float | None) -> None:
-    assert read_retry_after(status, header, now=NOW) == seconds
+def test_retry_after(status: int | None, header: str | None, seconds: int | None) -> None:
+    assert read_retry_after_ms(status, header, now=NOW) == (None if seconds is None else seconds * 1_000)
 
 
 def test_success_is_any_2xx() -> None:

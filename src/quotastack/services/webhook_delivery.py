@@ -1,7 +1,11 @@
-"""What a worker does with claimed lanes inside a transaction: bodies and headers before, results after."""
+"""What a delivery worker does to the database: claim lanes, take their heads with bodies and headers, write results.
+
+Each function is one transaction at most, and none is open while a receiver thinks.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -10,25 +14,31 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 
 from quotastack import __version__
-from quotastack.core.deliveries import GONE, is_success, read_retry_after, retry_wait_seconds, should_disable
+from quotastack.core.deliveries import GONE, is_success, read_retry_after_ms, retry_wait_ms, should_disable
 from quotastack.core.envelopes import content_type, encode_envelope, make_envelope
 from quotastack.core.ids import EnvironmentId
 from quotastack.core.signing import signature_header
 from quotastack.runtime.database import Connection
+from quotastack.runtime.random_ids import new_id
 from quotastack.runtime.tenancy import environment_transaction
 from quotastack.services.container import Services
 from quotastack.store.environments import lock_environment, raise_version
 from quotastack.store.webhook_lanes import (
     Head,
+    Lane,
     Outcome,
     StoredEvent,
+    claim_lanes,
     lock_lanes,
     note_results,
     select_events_of_heads,
+    select_seconds_to_due,
     take_heads,
     update_deliveries,
 )
-from quotastack.store.webhooks import cancel_deliveries, disable_endpoint
+from quotastack.store.webhooks import WAKE_CHANNEL, cancel_deliveries, disable_endpoint
+
+__all__ = ["WAKE_CHANNEL"]
 
 USER_AGENT: Final = f"QuotaStack-Webhooks/{__version__}"
 
@@ -74,6 +84,62 @@ class Settled(msgspec.Struct, frozen=True):
 
     prepared: list[Prepared]
     closing: dict[str, str]
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Lanes that are ours for a while, by environment."""
+
+    lease_id: str
+    lanes: dict[EnvironmentId, list[Lane]]
+
+
+async def seconds_to_due(services: Services) -> float | None:
+    """Seconds until the next lane is due, below zero when one is overdue; None when nothing waits."""
+    async with services.database.workers.acquire() as connection:
+        return await select_seconds_to_due(connection)
+
+
+async def claim_due_lanes(
+    services: Services, *, lease_seconds: float, lanes_max: int, passed_over: Sequence[str]
+) -> Claim:
+    """Claim due lanes of all environments, oldest first, except those of endpoints that are passed over."""
+    claim = Claim(new_id(), defaultdict(list))
+    async with services.database.workers.acquire() as connection:
+        lanes = await claim_lanes(
+            connection,
+            lease_id=claim.lease_id,
+            lease_seconds=lease_seconds,
+            lanes_max=lanes_max,
+            passed_over=passed_over,
+        )
+    for lane in lanes:
+        claim.lanes[lane.environment_id].append(lane)
+    return claim
+
+
+async def open_lanes(
+    services: Services,
+    environment_id: EnvironmentId,
+    lanes: Sequence[Lane],
+    *,
+    lease_id: str,
+    lease_seconds: float,
+    keeps_lease: bool,
+) -> list[Prepared]:
+    """What is to be sent now in claimed lanes of one environment; the others are given back.
+
+    Locks: the lanes.
+    """
+    async with environment_transaction(services.database.workers, environment_id) as tx:
+        locked = await lock_lanes(tx, environment_id, lanes=[(lane, lease_id) for lane in lanes])
+        heads = await take_heads(
+            tx,
+            environment_id,
+            lanes=[(lane, None) for lane in lanes if lane in locked],
+            lease_seconds=lease_seconds,
+            keeps_lease=keeps_lease,
+        )
+        return await prepare_heads(tx, services, heads)
 
 
 def secret_purpose(environment_id: str, endpoint_id: str) -> str:
@@ -143,7 +209,7 @@ async def prepare_heads(tx: Connection, services: Services, heads: Sequence[Head
     return prepared
 
 
-def judge_attempt(services: Services, sent: Sent, *, draw: Callable[[], float]) -> Outcome:
+def judge_attempt(services: Services, sent: Sent, *, draw: Callable[[], int]) -> Outcome:
     """What an attempt means for its delivery: succeeded, to be tried again, or given up."""
     head = sent.prepared.head
     answer: SentAnswer | None = sent.answer
@@ -161,24 +227,23 @@ def judge_attempt(services: Services, sent: Sent, *, draw: Callable[[], float]) 
         return Outcome(head=head, status="succeeded", attempt=encoded)
     if answer.status == GONE or head.origin == "test":
         return Outcome(head=head, status="failed", attempt=encoded)
-    wait_seconds = retry_wait_seconds(
+    wait_ms = retry_wait_ms(
         head.failures + 1,
-        waits=services.settings.webhook_retry_waits,
-        jitter=draw(),
-        retry_after_seconds=read_retry_after(answer.status, answer.retry_after, now=sent.attempted_at),
+        waits_ms=[round(wait * 1_000) for wait in services.settings.webhook_retry_waits],
+        jitter_permille=draw(),
+        retry_after_ms=read_retry_after_ms(answer.status, answer.retry_after, now=sent.attempted_at),
     )
-    if wait_seconds is None:
+    if wait_ms is None:
         return Outcome(head=head, status="failed", attempt=encoded)
-    return Outcome(head=head, status="pending", wait_seconds=wait_seconds, attempt=encoded)
+    return Outcome(head=head, status="pending", wait_seconds=wait_ms / 1_000, attempt=encoded)
 
 
 async def settle_attempts(
-    tx: Connection,
     services: Services,
     environment_id: EnvironmentId,
     sent: Sequence[Sent],
     *,
-    draw: Callable[[], float],
+    draw: Callable[[], int],
     lease_seconds: float,
     keeps_lease: bool,
 ) -> Settled:
@@ -190,28 +255,37 @@ async def settle_attempts(
     Locks: the lanes, then the endpoints whose standing changes.
     """
     by_lane = {one.prepared.head.lane: one for one in sent}
-    locked = await lock_lanes(
-        tx, environment_id, lanes=[(lane, one.prepared.head.lease_id) for lane, one in by_lane.items()]
-    )
-    outcomes = [judge_attempt(services, one, draw=draw) for lane, one in by_lane.items() if lane in locked]
-    if not outcomes:
-        return Settled([], {})
-    await update_deliveries(tx, environment_id, outcomes=outcomes)
-    heads = await take_heads(
-        tx,
-        environment_id,
-        lanes=[
-            (outcome.head.lane, None if outcome.status == "pending" else outcome.head.sequence)
-            for outcome in outcomes
-        ],
-        lease_seconds=lease_seconds,
-        keeps_lease=keeps_lease,
-    )
-    prepared = await prepare_heads(tx, services, heads)
+    async with environment_transaction(services.database.workers, environment_id) as tx:
+        locked = await lock_lanes(
+            tx, environment_id, lanes=[(lane, one.prepared.head.lease_id) for lane, one in by_lane.items()]
+        )
+        ours = [one for lane, one in by_lane.items() if lane in locked]
+        if not ours:
+            return Settled([], {})
+        outcomes = [judge_attempt(services, one, draw=draw) for one in ours]
+        await update_deliveries(tx, environment_id, outcomes=outcomes)
+        heads = await take_heads(
+            tx,
+            environment_id,
+            lanes=[
+                (outcome.head.lane, None if outcome.status == "pending" else outcome.head.sequence)
+                for outcome in outcomes
+            ],
+            lease_seconds=lease_seconds,
+            keeps_lease=keeps_lease,
+        )
+        prepared = await prepare_heads(tx, services, heads)
+        return Settled(prepared, await _find_closing(tx, environment_id, ours, outcomes))
+
+
+async def _find_closing(
+    tx: Connection, environment_id: EnvironmentId, sent: Sequence[Sent], outcomes: Sequence[Outcome]
+) -> dict[str, str]:
+    """Note how endpoints fare; those to disable, with the reason."""
     closing = {
         one.prepared.head.lane.endpoint_id: "gone"
-        for lane, one in by_lane.items()
-        if lane in locked and one.answer is not None and one.answer.status == GONE
+        for one in sent
+        if one.answer is not None and one.answer.status == GONE
     }
     has_success: dict[str, bool] = {}
     for outcome in outcomes:
@@ -221,7 +295,7 @@ async def settle_attempts(
     for failing in await note_results(tx, environment_id, has_success=has_success):
         if should_disable(failing.failing_since, failing.now):
             closing.setdefault(failing.endpoint_id, "failing")
-    return Settled(prepared, closing)
+    return closing
 
 
 async def close_failing_endpoints(

@@ -16,28 +16,22 @@ from typing import Final
 
 import asyncpg
 
+from quotastack.core.deliveries import JITTER_PERMILLE
 from quotastack.core.ids import EnvironmentId
 from quotastack.runtime.clock import monotonic_seconds, unix_seconds
 from quotastack.runtime.database import Connection
-from quotastack.runtime.random_ids import new_id
 from quotastack.runtime.telemetry import get_logger
-from quotastack.runtime.tenancy import environment_transaction
 from quotastack.services.container import Services
 from quotastack.services.webhook_delivery import (
+    WAKE_CHANNEL,
     Prepared,
     Sent,
+    claim_due_lanes,
     close_failing_endpoints,
-    prepare_heads,
+    open_lanes,
+    seconds_to_due,
     settle_attempts,
 )
-from quotastack.store.webhook_lanes import (
-    Lane,
-    claim_lanes,
-    lock_lanes,
-    select_seconds_to_due,
-    take_heads,
-)
-from quotastack.store.webhooks import WAKE_CHANNEL
 from quotastack.workers.delivery_metrics import ATTEMPT_SECONDS, ATTEMPTS, IN_FLIGHT, OVERDUE_SECONDS
 from quotastack.workers.sender import Sender
 
@@ -58,8 +52,12 @@ RETRY_LISTEN_SECONDS: Final = 2.0
 log = get_logger(__name__)
 
 
+def _draw_jitter() -> int:
+    return random.randint(-JITTER_PERMILLE, JITTER_PERMILLE)  # noqa: S311 - spreads load, hides nothing
+
+
 class DeliveryWorker:
-    """One worker of a process. ``draw`` gives numbers from -1 to 1, for the jitter of waits."""
+    """One worker of a process. ``draw`` gives the jitter of a wait, in thousandths of it."""
 
     name: Final = "deliveries"
 
@@ -68,7 +66,7 @@ class DeliveryWorker:
         services: Services,
         *,
         sender: Callable[[], Sender] | None = None,
-        draw: Callable[[], float] = lambda: random.uniform(-1, 1),  # noqa: S311 - spreads load, hides nothing
+        draw: Callable[[], int] = _draw_jitter,
     ) -> None:
         self._services = services
         self._make_sender = sender or self._default_sender
@@ -96,9 +94,9 @@ class DeliveryWorker:
         try:
             while not stopping.is_set():
                 await self._claim_and_send()
-            while self._tasks or not self._results.empty():
-                if self._tasks:
-                    await asyncio.wait(set(self._tasks))
+            await self._results.join()
+            while self._tasks:
+                await asyncio.wait(set(self._tasks))
                 await self._results.join()
         finally:
             for task in (*side, *self._tasks):
@@ -118,15 +116,11 @@ class DeliveryWorker:
         passed_over = [
             endpoint_id for endpoint_id, count in self._by_endpoint.items() if count >= SLOTS_PER_ENDPOINT
         ]
-        lanes: list[Lane] = []
-        if slots > 0:
-            lanes = await self._claim(min(slots, CLAIM_MAX), passed_over)
-        if lanes:
+        if slots > 0 and await self._claim(min(slots, CLAIM_MAX), passed_over):
             return
         wait_seconds = POLL_SECONDS
         if slots > 0:
-            async with self._services.database.workers.acquire() as connection:
-                due_seconds = await select_seconds_to_due(connection)
+            due_seconds = await seconds_to_due(self._services)
             OVERDUE_SECONDS.set(max(0.0, -(due_seconds or 0.0)))
             if due_seconds is not None:
                 least = POLL_MIN_SECONDS * (5 if passed_over else 1)
@@ -134,42 +128,29 @@ class DeliveryWorker:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), wait_seconds)
 
-    async def _claim(self, lanes_max: int, passed_over: Sequence[str]) -> list[Lane]:
-        lease_id = new_id()
-        async with self._services.database.workers.acquire() as connection:
-            lanes = await claim_lanes(
-                connection,
-                lease_id=lease_id,
-                lease_seconds=self._lease_seconds,
-                lanes_max=lanes_max,
-                passed_over=passed_over,
-            )
-        by_environment: defaultdict[EnvironmentId, list[Lane]] = defaultdict(list)
-        for lane in lanes:
-            by_environment[lane.environment_id].append(lane)
-        for environment_id, own in by_environment.items():
+    async def _claim(self, lanes_max: int, passed_over: Sequence[str]) -> bool:
+        claim = await claim_due_lanes(
+            self._services, lease_seconds=self._lease_seconds, lanes_max=lanes_max, passed_over=passed_over
+        )
+        for environment_id, lanes in claim.lanes.items():
+            leased_at = monotonic_seconds()
             try:
-                await self._open_lanes(environment_id, own, lease_id)
+                prepared = await open_lanes(
+                    self._services,
+                    environment_id,
+                    lanes,
+                    lease_id=claim.lease_id,
+                    lease_seconds=self._lease_seconds,
+                    keeps_lease=not self._is_stopping,
+                )
             except Exception:
                 # One environment's trouble is not another's: its lanes come back when the lease ends.
                 log.exception(
-                    "Claimed lanes could not be opened.", environment_id=environment_id, count=len(own)
+                    "Claimed lanes could not be opened.", environment_id=environment_id, count=len(lanes)
                 )
-        return lanes
-
-    async def _open_lanes(self, environment_id: EnvironmentId, lanes: Sequence[Lane], lease_id: str) -> None:
-        leased_at = monotonic_seconds()
-        async with environment_transaction(self._services.database.workers, environment_id) as tx:
-            locked = await lock_lanes(tx, environment_id, lanes=[(lane, lease_id) for lane in lanes])
-            heads = await take_heads(
-                tx,
-                environment_id,
-                lanes=[(lane, None) for lane in lanes if lane in locked],
-                lease_seconds=self._lease_seconds,
-                keeps_lease=not self._is_stopping,
-            )
-            prepared = await prepare_heads(tx, self._services, heads)
-        self._send_all(prepared, leased_at)
+            else:
+                self._send_all(prepared, leased_at)
+        return bool(claim.lanes)
 
     def _send_all(self, prepared: Sequence[Prepared], leased_at: float) -> None:
         for one in prepared:
@@ -232,16 +213,14 @@ class DeliveryWorker:
 
     async def _settle(self, environment_id: EnvironmentId, sent: Sequence[Sent]) -> None:
         leased_at = monotonic_seconds()
-        async with environment_transaction(self._services.database.workers, environment_id) as tx:
-            settled = await settle_attempts(
-                tx,
-                self._services,
-                environment_id,
-                sent,
-                draw=self._draw,
-                lease_seconds=self._lease_seconds,
-                keeps_lease=not self._is_stopping,
-            )
+        settled = await settle_attempts(
+            self._services,
+            environment_id,
+            sent,
+            draw=self._draw,
+            lease_seconds=self._lease_seconds,
+            keeps_lease=not self._is_stopping,
+        )
         self._send_all(settled.prepared, leased_at)
         await close_failing_endpoints(self._services, environment_id, settled.closing)
 
