@@ -100,17 +100,18 @@ class InProcess:
 
     def __init__(self, database: ScratchDatabase) -> None:
         self.runner = asyncio.Runner()
-        self.pools = Database(database.target)
-        self.runner.run(self.pools.open())
-        self.services = Services(
-            database.settings, secret=database.secret, database=self.pools, clock=HostClock()
-        )
+        self.services = self.runner.run(self._open(database))
+
+    async def _open(self, database: ScratchDatabase) -> Services:
+        pools = Database(database.target)
+        await pools.open()
+        return Services(database.settings, secret=database.secret, database=pools, clock=HostClock())
 
     def create_tenant(self, name: str) -> NewTenant:
         return self.runner.run(create_tenant(self.services, name=name))
 
     def close(self) -> None:
-        self.runner.run(self.pools.close())
+        self.runner.run(self.services.database.close())
         self.runner.close()
 
 

@@ -16,6 +16,7 @@ DEFINER_FUNCTIONS = {
     "quotastack.lookup_api_key(text)",
     "quotastack.reset_test_environment(uuid,timestamp with time zone)",
     "quotastack.seconds_to_webhook_due()",
+    "quotastack.sweep_lag_seconds()",
     "quotastack.touch_api_keys(uuid[],uuid[],timestamp with time zone[])",
 }
 

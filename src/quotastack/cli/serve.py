@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncGenerator
 from typing import Final
 
+from quotastack.cli.background import run_process
 from quotastack.cli.first_start import announce, prepare_first_start
 from quotastack.cli.listening import base_url, bind, make_server
 from quotastack.cli.stopping import Stopper
@@ -16,7 +17,6 @@ from quotastack.runtime.bootstrap import Installation, open_installation
 from quotastack.runtime.embedded import Cluster
 from quotastack.runtime.settings import Settings
 from quotastack.runtime.telemetry import get_logger
-from quotastack.services.container import run_services
 
 CLUSTER_WATCH_SECONDS: Final = 1.0
 
@@ -45,14 +45,14 @@ async def _serve(
     url = base_url(settings, listener)
     if settings.workers > 1:
         # The first start needs an engine of its own, which ends before the workers begin.
-        async with run_services(settings, installation.target, installation.secret) as services:
+        async with run_process(settings, installation.target, installation.secret) as services:
             first_start = await prepare_first_start(services, url=url)
         stopper.has_started()
         async with supervise(settings, installation, listener, stopper.requested):
             announce(settings, url, first_start)
             await stopper.requested.wait()
         return
-    async with run_services(settings, installation.target, installation.secret) as services:
+    async with run_process(settings, installation.target, installation.secret) as services:
         server = make_server(settings, services)
         first_start = await prepare_first_start(services, url=url)
         stopper.has_started(server)

@@ -7,11 +7,11 @@ import os
 import socket
 from typing import Final
 
+from quotastack.cli.background import run_process
 from quotastack.cli.listening import make_server
 from quotastack.cli.stopping import Stopper
 from quotastack.runtime.bootstrap import connect_as_worker
 from quotastack.runtime.settings import Settings
-from quotastack.services.container import run_services
 
 PARENT_WATCH_SECONDS: Final = 0.5
 
@@ -22,7 +22,7 @@ async def work_until_stopped(settings: Settings, *, descriptor: int, parent_pid:
     target, secret = connect_as_worker(settings)
     with stopper.watch():
         try:
-            async with run_services(settings, target, secret) as services:
+            async with run_process(settings, target, secret) as services:
                 server = make_server(settings, services)
                 stopper.has_started(server)
                 watching = asyncio.create_task(_watch_parent(parent_pid, stopper), name="watch-parent")
