@@ -48,6 +48,8 @@ from quotastack.services.container import Services
 # Every module here has ROUTES; a new capability is one more line.
 CAPABILITIES: Final = (
     "health",
+    "docs_pages",
+    "openapi",
     "tenants",
     "api_keys",
     "audit_log",
@@ -206,16 +208,14 @@ class Application:
         if refusal is None:
             log.error(
                 "A request failed by a mistake of ours.",
-                request_id=request.request_id,
-                path=request.path,
+                **about,
                 exc_info=error,
             )
             return UnavailableError("The request could not be answered.", retry_after_seconds=1)
         if isinstance(refusal, UnavailableError):
             log.warning(
                 "The store could not be used.",
-                request_id=request.request_id,
-                path=request.path,
+                **about,
                 error=type(error).__name__,
             )
         return refusal

@@ -70,6 +70,11 @@ class Readers:
         self.has_dry_run = in_body or in_query
         self.is_customer_required = self.body is not None and self.body.names_customer
 
+    @property
+    def is_customer_named(self) -> bool:
+        """Whether a body or query of the route may name a customer."""
+        return self.is_customer_required or (self.query is not None and self.query.customer_rule is not None)
+
 
 def refuse_repeated(pairs: Sequence[tuple[bytes, bytes]]) -> None:
     """Refuse a request in which a header that decides something stands twice.
