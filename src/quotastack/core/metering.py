@@ -258,7 +258,9 @@ def _add_to_rules(rules: Mapping[str, Any], plan: CostPlan) -> dict[str, Any]:
         row = {**known, "units": known["units"] + plan.units, "cost": known["cost"] + plan.cost_mc}
     if rule is not None and rule.cost_type == "tiered":
         tiers = [list(tier) for tier in row.get("tiers", ())]
-        shares = split_by_tier(rule, units=plan.units, before=plan.before, scale=plan.metric.scale)
+        shares = split_by_tier(
+            rule, units=plan.units, before=plan.before, scale=plan.metric.scale, cost_mc=plan.cost_mc
+        )
         for share in shares:
             for tier in tiers:
                 if tier[0] == share.up_to:

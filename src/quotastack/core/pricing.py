@@ -99,18 +99,20 @@ def _rounded(numerator: int, denominator: int, rounding: Rounding) -> int:
     return quotient + (twice > denominator or (twice == denominator and quotient % 2 == 1))
 
 
-def split_by_tier(rule: MeteringRule, *, units: int, before: int, scale: int) -> tuple[TierShare, ...]:
+def split_by_tier(
+    rule: MeteringRule, *, units: int, before: int, scale: int, cost_mc: int | None = None
+) -> tuple[TierShare, ...]:
     """Which tiers the units fell into, and what each part cost: the parts add up to ``price_usage``.
 
     A tier's cost is ``price(upper end reached) - price(where the units entered it)``, so the shares of
-    the events of a period add up to the shares of its total. Empty for rules without tiers.
+    the events of a period add up to the shares of its total. Empty for rules without tiers. Who knows
+    ``cost_mc`` already spares the sums for units that stay in one tier.
     """
     if rule.cost_type != "tiered" or units == 0:
         return ()
     if rule.tier_mode == "volume":
-        tier = _tier_of(rule.tiers, units)
-        cost_mc = _price_volume(rule, units, scale)
-        return (TierShare(up_to=tier.up_to, units=units, cost_mc=cost_mc),)
+        whole_mc = _price_volume(rule, units, scale) if cost_mc is None else cost_mc
+        return (TierShare(up_to=_tier_of(rule.tiers, units).up_to, units=units, cost_mc=whole_mc),)
     start = before if rule.tier_scope == "period" else 0
     end = start + units
     shares: list[TierShare] = []
@@ -119,8 +121,11 @@ def split_by_tier(rule: MeteringRule, *, units: int, before: int, scale: int) ->
         upper = end if tier.up_to is None else min(end, tier.up_to)
         entry = max(start, lower)
         if upper > entry:
-            cost_mc = price_total(rule, upper, scale) - price_total(rule, entry, scale)
-            shares.append(TierShare(up_to=tier.up_to, units=upper - entry, cost_mc=cost_mc))
+            if cost_mc is None or upper - entry != units:
+                share_mc = price_total(rule, upper, scale) - price_total(rule, entry, scale)
+            else:
+                share_mc = cost_mc
+            shares.append(TierShare(up_to=tier.up_to, units=upper - entry, cost_mc=share_mc))
         if tier.up_to is None or tier.up_to >= end:
             break
         lower = tier.up_to
