@@ -45,6 +45,15 @@ def cluster_of_its_own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
     shutil.rmtree(cluster.data, ignore_errors=True)
 
 
+def place_for(postgres_bin: Path | None, folder: Path) -> Path:
+    """A data directory; before PostgreSQL 16 one whose parents its account may pass, where root's folder has none."""
+    data = folder / "data"
+    data.mkdir()
+    if postgres_bin is None or find_binaries(postgres_bin).major >= 16 or choose_account().can_enter(data):
+        return data
+    return Path("/var/tmp") / f"quotastack-test-{os.getpid()}-{folder.name}"
+
+
 def ask(cluster: Cluster, statement: str) -> object:
     async def run() -> object:
         connection = await DatabaseTarget(cluster.dsn, "", cluster.password).connect_owner(

@@ -25,12 +25,13 @@ $$;
 do $$
 declare
     is_superuser boolean := (select rolsuper from pg_roles where rolname = current_user);
+    -- From 16 on who makes a role is a member of it, but may not become it without a grant of its own.
+    may_become text := case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end;
 begin
-    -- SET ROLE asks for membership; a superuser needs none.
-    if not is_superuser and not pg_has_role(current_user, 'qs_owner', 'member') then
+    if not is_superuser and not pg_has_role(current_user, 'qs_owner', may_become) then
         execute format('grant qs_owner to %I', current_user);
     end if;
-    if not is_superuser and not pg_has_role(current_user, 'qs_definer', 'member') then
+    if not is_superuser and not pg_has_role(current_user, 'qs_definer', may_become) then
         execute format('grant qs_definer to %I', current_user);
     end if;
     -- The owner hands functions over to the definer, see quotastack.hand_to_definer.
