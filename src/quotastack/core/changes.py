@@ -119,6 +119,7 @@ class Changes:
         "is_erased",
         "new_accounts",
         "new_blocks",
+        "new_counters",
         "overrides",
         "payments",
         "ran",
@@ -145,6 +146,8 @@ class Changes:
         self.reworked_blocks: set[str] = set()
         self.holds: dict[str, Hold] = {}
         self.counters: dict[tuple[str, str, datetime], Counter] = {}
+        # Of the counters, those that may have no row yet.
+        self.new_counters: set[tuple[str, str, datetime]] = set()
         self.assets: dict[str, Asset] = {}
         self.overrides: dict[str, Override] = {}
         self.deleted_overrides: set[str] = set()

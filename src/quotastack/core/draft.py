@@ -254,10 +254,13 @@ class Draft:
 
     def put_counter(self, counter: Counter) -> None:
         """Replace or add a counter; one that is no longer current leaves the state."""
-        self.changes.counters[(counter.billable_metric_key, counter.kind, counter.period_start)] = counter
+        place = (counter.billable_metric_key, counter.kind, counter.period_start)
+        self.changes.counters[place] = counter
         key = (counter.billable_metric_key, counter.kind)
         counters = self._own("counters")
         known = counters.get(key)
+        if known is None or known.period_start != counter.period_start:
+            self.changes.new_counters.add(place)
         if counter.is_current:
             counters[key] = counter
             if known is None or known.period_end != counter.period_end:

@@ -24,6 +24,7 @@ from quotastack.engine.batch import (
 )
 from quotastack.engine.environments import UnknownEnvironmentError
 from quotastack.runtime.clock import monotonic_seconds
+from quotastack.store.batches import forget_plans
 
 if TYPE_CHECKING:
     from quotastack.engine.submission import Pending
@@ -162,6 +163,10 @@ class Lane:
         self.commands += len(batch)
         try:
             connection = await self._connect()
+            if self.batches & (self.batches - 1) == 0:
+                # A plan made for an empty table stays in use while the table grows: the 1st, 2nd, 4th, ...
+                # batch plans anew, until the statistics of a grown table do.
+                await forget_plans(connection)
             deferred = await run_batch(connection, batch, self._parts)
         except CommitUnknownError:
             self._settle(batch)

@@ -48,17 +48,18 @@ WRITE_HOT: Final = """
                AS u (customer_id, id, remaining_mc, status)
          WHERE b.environment_id = $1::uuid AND b.customer_id = u.customer_id AND b.id = u.id
     ), counter_rows AS (
-        INSERT INTO counters AS n (environment_id, customer_id, billable_metric_key, kind,
-               period_start, period_end, value, max, overage_units, cost_mc, is_current, details)
-        SELECT $1::uuid, u.*
+        UPDATE counters AS n
+           SET period_end = u.period_end, value = u.value, max = u.max,
+               overage_units = u.overage_units, cost_mc = u.cost_mc, is_current = u.is_current,
+               details = u.details
           FROM unnest($23::uuid[], $24::text[], $25::text[], $26::timestamptz[], $27::timestamptz[],
                       $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::boolean[],
-                      $33::jsonb[]) AS u
-            ON CONFLICT (environment_id, customer_id, billable_metric_key, kind, period_start)
-            DO UPDATE SET period_end = excluded.period_end, value = excluded.value,
-               max = excluded.max, overage_units = excluded.overage_units,
-               cost_mc = excluded.cost_mc, is_current = excluded.is_current,
-               details = excluded.details
+                      $33::jsonb[])
+               AS u (customer_id, billable_metric_key, kind, period_start, period_end, value, max,
+                     overage_units, cost_mc, is_current, details)
+         WHERE n.environment_id = $1::uuid AND n.customer_id = u.customer_id
+           AND n.billable_metric_key = u.billable_metric_key AND n.kind = u.kind
+           AND n.period_start = u.period_start
     ), ledger_rows AS (
         INSERT INTO ledger_entries (environment_id, customer_id, unit, sequence, id, type, delta,
                reserved_delta, balance_after, reserved_after, blocks, reference_type, reference_id,
@@ -117,6 +118,19 @@ UPSERT_BLOCKS: Final = """
         ON CONFLICT (environment_id, customer_id, id)
         DO UPDATE SET remaining_mc = excluded.remaining_mc, expires_at = excluded.expires_at,
            status = excluded.status, is_live = excluded.is_live, doc = excluded.doc
+"""
+UPSERT_COUNTERS: Final = """
+    INSERT INTO counters AS n (environment_id, customer_id, billable_metric_key, kind,
+           period_start, period_end, value, max, overage_units, cost_mc, is_current, details)
+    SELECT $1::uuid, u.*
+      FROM unnest($2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[],
+                  $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[],
+                  $12::jsonb[]) AS u
+        ON CONFLICT (environment_id, customer_id, billable_metric_key, kind, period_start)
+        DO UPDATE SET period_end = excluded.period_end, value = excluded.value,
+           max = excluded.max, overage_units = excluded.overage_units,
+           cost_mc = excluded.cost_mc, is_current = excluded.is_current,
+           details = excluded.details
 """
 INSERT_ACCOUNTS: Final = """
     INSERT INTO accounts (environment_id, customer_id, unit)
@@ -292,8 +306,9 @@ class HotRows:
         for block in changes.changed_blocks.values():
             if block.id not in changes.reworked_blocks:
                 self.blocks.append((customer_id, block.id, block.remaining_mc, block.status))
-        for counter in changes.counters.values():
-            self.counters.append(counter_row(customer_id, counter))
+        for place, counter in changes.counters.items():
+            if place not in changes.new_counters:
+                self.counters.append(counter_row(customer_id, counter))
         salts: dict[tuple[str, int | None], bytes] = {}
         usage_entries = {(e.unit, e.ledger_sequence) for e in changes.usage_events}
         for entry in changes.entries:
@@ -356,6 +371,8 @@ class ObjectRows:
             self.add(UPSERT_BLOCKS, _block_row(customer_id, block))
         for block_id in changes.reworked_blocks:
             self.add(UPSERT_BLOCKS, _block_row(customer_id, changes.changed_blocks[block_id]))
+        for place in changes.new_counters:
+            self.add(UPSERT_COUNTERS, counter_row(customer_id, changes.counters[place]))
         for hold in changes.holds.values():
             self.add(UPSERT_RESERVATIONS, _hold_row(customer_id, hold))
         for subscription in changes.subscriptions.values():

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # then the keys, then the clock. See the function's own comment in the migration.
 OPEN_BATCH: Final = "SELECT * FROM quotastack.open_batch($1::uuid[], $2::bytea[])"
 
+FORGET_PLANS: Final = "DISCARD PLANS"
+
 
 class StoredKey(msgspec.Struct, frozen=True, gc=False):
     """A used key. ``status`` is None when its customer was deleted or its answer was retired."""
@@ -49,3 +51,8 @@ async def open_batch(
         found = zip(digests, fingerprints, statuses, bodies, strict=True)
         keys = {digest: StoredKey(*stored) for digest, *stored in found}
     return OpenedBatch(version, now, dict(zip(ids or (), versions or (), strict=True)), keys)
+
+
+async def forget_plans(connection: Connection) -> None:
+    """Have the connection's prepared statements planned anew at their next use."""
+    await connection.execute(FORGET_PLANS)
