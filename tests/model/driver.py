@@ -12,16 +12,25 @@ import msgspec
 from tests.model.calendar_months import to_datetime, to_instant
 from tests.model.http_driver import TIER_FIELDS, facts_of, new_id_of
 from tests.model.machine import Outcome, whole
-from tests.model.quotas import Quotas
-from tests.model.reference import SECOND, Row
+from tests.model.reference import DAY, SECOND, Row
+from tests.model.subscriptions import Subscriptions
 from tests.model.worlds import START, Command, World
 
 from quotastack.core.advance import advance, refresh_due_at
 from quotastack.core.balance_events import tell_balance
-from quotastack.core.catalog import Catalog, EnvironmentConfig, MeteringRule, Metric, PriceTier
+from quotastack.core.catalog import (
+    Catalog,
+    EnvironmentConfig,
+    GrantTemplate,
+    MeteringRule,
+    Metric,
+    PriceTier,
+    Variant,
+)
 from quotastack.core.changes import Changes, LedgerEntry
 from quotastack.core.commands import Command as CoreCommand
 from quotastack.core.commands import HistoryNeededError, Needs, RefusedWithChangesError
+from quotastack.core.commits import CommitReservation
 from quotastack.core.context import Context
 from quotastack.core.counters import find_current
 from quotastack.core.credits import (
@@ -37,7 +46,18 @@ from quotastack.core.customers import ChangeCustomer
 from quotastack.core.draft import Draft, new_state
 from quotastack.core.errors import ProblemError
 from quotastack.core.grants import GrantCredits, GrantTerms
+from quotastack.core.plan_changes import ChangePlan
 from quotastack.core.quotas import held_units_of
+from quotastack.core.reservations import ExtendReservation, ReleaseReservation, Reserve
+from quotastack.core.reversal import ReverseUsage
+from quotastack.core.subscriptions import (
+    CancelSubscription,
+    CreateSubscription,
+    PauseSubscription,
+    ReactivateSubscription,
+    RenewSubscription,
+    ResumeSubscription,
+)
 from quotastack.core.topups import GrantTopup, RefundTopup
 from quotastack.core.usage import RecordUsage
 from quotastack.core.values import find_quota
@@ -50,6 +70,9 @@ GROUPS = {
     "withdrawal": ("withdrawal",),
     "exchange": ("exchange",),
     "topup_refund": ("topup_refund",),
+    "rollover_out": ("rollover_out",),
+    "rollover_in": ("rollover_in",),
+    "overage_billed": ("overage_billed",),
     "spent": ("usage", "commit", "overage", "adjustment", "refund"),
 }
 
@@ -183,6 +206,8 @@ class CoreDriver:
         outcome = self.run(getattr(self, f"_{command.name}")(**command.arguments))
         if outcome.refusal is not None:
             return outcome
+        if command.name == "subscribe":
+            self.subscription_id = outcome.facts["id"]
         return Outcome(facts_of(command.name, outcome.facts), None, new_id_of(command.name, outcome.facts))
 
     def advance(self, seconds: int) -> None:
@@ -222,13 +247,43 @@ class CoreDriver:
         dry_run: bool = False,
         late: int = 0,
     ) -> CoreCommand:
-        named = "value" if self.world.kinds.get(metric, {}).get("aggregation") in {"TotalCounter", "Gauge"} else "units"
+        named = (
+            "value"
+            if self.world.kinds.get(metric, {}).get("aggregation") in {"TotalCounter", "Gauge"}
+            else "units"
+        )
         more: Row = {named: whole(units)}
         if late:
             more["timestamp"] = to_datetime(self.now - late)
         if record:
             more["enforcement"] = "record"
         return RecordUsage(billable_metric_key=metric, dimensions=dimensions or {}, dry_run=dry_run, **more)
+
+    def _reserve(self, *, ttl_seconds: int, **what: Any) -> CoreCommand:
+        if "credits_mc" in what:
+            return Reserve(credits_mc=what["credits_mc"], unit=what["unit"], ttl_seconds=ttl_seconds)
+        return Reserve(
+            billable_metric_key=what["metric"],
+            estimated_units=whole(what["units"]),
+            dimensions=what.get("dimensions", {}),
+            ttl_seconds=ttl_seconds,
+        )
+
+    def _commit(
+        self, *, hold_id: str, actual_units: Fraction | None = None, actual_mc: int | None = None
+    ) -> CoreCommand:
+        units = None if actual_units is None else whole(actual_units)
+        return CommitReservation(reservation_id=hold_id, actual_units=units, actual_credits_mc=actual_mc)
+
+    def _release(self, *, hold_id: str) -> CoreCommand:
+        return ReleaseReservation(reservation_id=hold_id)
+
+    def _extend(self, *, hold_id: str, ttl_seconds: int) -> CoreCommand:
+        return ExtendReservation(reservation_id=hold_id, ttl_seconds=ttl_seconds)
+
+    def _reverse(self, *, usage_id: str) -> CoreCommand:
+        event = self.history["usage", usage_id]
+        return ReverseUsage(usage_id=usage_id, block_ids=tuple(block_id for block_id, _ in event.draws))
 
     def _adjust(self, *, delta: int, unit: str, allow_negative: bool = False) -> CoreCommand:
         if delta > 0:
@@ -251,9 +306,34 @@ class CoreDriver:
     def _resume(self, *, unit: str) -> CoreCommand:
         return SetAccountStatus(unit=unit, is_suspended=False)
 
+    def _subscribe(self, *, variant: str) -> CoreCommand:
+        return CreateSubscription(plan_variant_id=variant)
+
+    def _renew(self) -> CoreCommand:
+        return RenewSubscription(subscription_id=self.subscription_id)
+
+    def _pause(self, *, days: int | None = None) -> CoreCommand:
+        resumes_at = None if days is None else to_datetime(self.now + days * DAY)
+        return PauseSubscription(subscription_id=self.subscription_id, resumes_at=resumes_at)
+
+    def _resume_subscription(self) -> CoreCommand:
+        return ResumeSubscription(subscription_id=self.subscription_id)
+
+    def _cancel(self, *, when: Any, credits_then: Any = "expire") -> CoreCommand:
+        return CancelSubscription(subscription_id=self.subscription_id, when=when, credits=credits_then)
+
+    def _reactivate(self) -> CoreCommand:
+        return ReactivateSubscription(subscription_id=self.subscription_id)
+
+    def _change_plan(self, *, variant: str, when: Any, credits_then: Any) -> CoreCommand:
+        credits_now = credits_then if when == "now" else None
+        return ChangePlan(
+            subscription_id=self.subscription_id, plan_variant_id=variant, when=when, credits=credits_now
+        )
+
     # -- state -------------------------------------------------------------------------------------
 
-    def snapshot(self, model: Quotas) -> Row:
+    def snapshot(self, model: Subscriptions) -> Row:
         """As a check would see it: advanced to now, whether or not a sweep has run."""
         draft = self.advanced(keep=False)
         told: Row = {}
@@ -272,9 +352,25 @@ class CoreDriver:
         told["holds"] = {
             hold.id: (hold.reserved_mc, to_instant(hold.expires_at)) for hold in draft.holds.values()
         }
+        if model.subscription is not None:
+            told["subscription"] = self._subscription(draft, model)
         for metric in model.seen_assets():
             told[f"asset {metric}"] = self._asset(draft, metric, model.asset(metric))
         return told
+
+    def _subscription(self, draft: Draft, model: Subscriptions) -> Row:
+        """What the newest subscription says, as far as the model asks for it."""
+        found = draft.subscriptions.get(self.subscription_id)
+        if found is None:
+            changed = draft.changes.subscriptions.get(self.subscription_id)
+            found = changed or self.history["subscription", self.subscription_id]
+        told = {
+            "status": found.status,
+            "variant": found.plan_variant_id,
+            "cancel_at_period_end": found.cancel_at_period_end,
+            "end": to_instant(found.current_period_end),
+        }
+        return {name: told[name] for name in model.subscription_picture() or {}}
 
     def _asset(self, draft: Draft, key: str, names: Row) -> Row:
         """What the asset of a metric says, as far as the model asks for it."""
@@ -291,7 +387,7 @@ class CoreDriver:
         }
         return {name: told[name] for name in names}
 
-    def check_books(self, model: Quotas) -> None:
+    def check_books(self, model: Subscriptions) -> None:
         """The invariants of credits.md over every entry that was ever written."""
         self.advanced(keep=True)
         for unit in model.units():
@@ -313,7 +409,7 @@ class CoreDriver:
         sequences = [event.sequence for event in self.events]
         assert sequences == list(range(1, len(sequences) + 1))
 
-    def _check_types(self, model: Quotas, unit: str, entries: list[LedgerEntry]) -> None:
+    def _check_types(self, model: Subscriptions, unit: str, entries: list[LedgerEntry]) -> None:
         for name, types in GROUPS.items():
             told = sum(entry.delta_mc for entry in entries if entry.type in types)
             assert told == model.total(unit, *types), (name, told, model.total(unit, *types))
@@ -348,7 +444,38 @@ def _catalog(world: World) -> Catalog:
     order = "desc" if world.descending else "asc"
     config = EnvironmentConfig(overage_policy=world.policy, overage_limit=world.limit, priority_order=order)
     by_id = {rule.id: rule for some in rules.values() for rule in some}
-    return Catalog(version=1, config=config, metrics=metrics, rules=rules, rules_by_id=by_id)
+    variants = {(name, 1): _variant(terms, at) for name, terms in world.variants.items()}
+    latest = {variant.id: variant for variant in variants.values()}
+    return Catalog(
+        version=1,
+        config=config,
+        metrics=metrics,
+        rules=rules,
+        rules_by_id=by_id,
+        variants=variants,
+        latest_variants=latest,
+    )
+
+
+def _variant(terms: Row, at: Any) -> Variant:
+    templates = tuple(
+        GrantTemplate(
+            expires_with_cycle=template["recurrence"] == "cycle" and "expires_after_seconds" not in template,
+            **template,
+        )
+        for template in terms["templates"]
+    )
+    return Variant(
+        version=1,
+        plan_id="plan",
+        plan_key="plan",
+        family="plan",
+        key=terms["id"],
+        name=terms["id"],
+        created_at=at,
+        updated_at=at,
+        **{**terms, "templates": templates},
+    )
 
 
 def _rule(metric: str, number: int, rule: Row) -> MeteringRule:

@@ -6,8 +6,8 @@ from typing import Any
 from tests.api.stories import Json, Story, answer, instant, pages, slug, wire
 from tests.model.calendar_months import to_datetime, to_instant
 from tests.model.machine import Outcome, whole
-from tests.model.quotas import Quotas
 from tests.model.reference import SECOND, Row
+from tests.model.subscriptions import Subscriptions
 from tests.model.worlds import START, Command, World
 
 RULE_FIELDS = (
@@ -195,7 +195,7 @@ class HttpDriver:
 
     # -- state -------------------------------------------------------------------------------------
 
-    def snapshot(self, model: Quotas) -> Row:
+    def snapshot(self, model: Subscriptions) -> Row:
         told: Row = {}
         for unit in model.units():
             account = self.story.account(self.customer, unit=unit, include_blocks="true")
@@ -214,7 +214,7 @@ class HttpDriver:
             told[f"asset {metric}"] = {name: _units(asset[name]) for name in names}
         return told
 
-    def check_books(self, model: Quotas) -> None:
+    def check_books(self, model: Subscriptions) -> None:
         answer(self.api.get("/v1/ledger/verify", customer=self.customer), 200)
         for unit in model.units():
             entries = self.story.ledger(self.customer, unit=unit)

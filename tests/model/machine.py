@@ -5,8 +5,8 @@ from fractions import Fraction
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
-from tests.model.quotas import Quotas
 from tests.model.reference import Row
+from tests.model.subscriptions import Subscriptions
 from tests.model.worlds import CREATES, Chooser, Command, Expected, Grey, World, attempt, moved
 
 
@@ -33,11 +33,11 @@ class Driver(Protocol):
         """Move the environment's clock."""
         ...
 
-    def snapshot(self, model: Quotas) -> Row:
+    def snapshot(self, model: Subscriptions) -> Row:
         """What the product says about everything that the model has."""
         ...
 
-    def check_books(self, model: Quotas) -> None:
+    def check_books(self, model: Subscriptions) -> None:
         """Every invariant of credits.md on the customer."""
         ...
 
@@ -116,16 +116,16 @@ class Machine:
 
     def _compare_state(self) -> None:
         told = self.driver.snapshot(self.model)
-        self._bind_refund_blocks(told)
+        self._bind_new_blocks(told)
         mine = picture(self.model)
         for name, value in mine.items():
             assert told.get(name) == value, self._report(name, value, told.get(name))
 
-    def _bind_refund_blocks(self, told: Row) -> None:
-        """Give refund blocks of the model the ids that the product gave them, by their terms."""
+    def _bind_new_blocks(self, told: Row) -> None:
+        """Give blocks that the model made by itself the ids that the product gave them, by their terms."""
         known = {block["id"] for block in self.model.blocks}
         for block in self.model.blocks:
-            if not block["id"].startswith("refund-of-"):
+            if not block["id"].startswith(("refund-of-", "~plan-")):
                 continue
             terms = (block["remaining"], block["priority"], block["expires_at"])
             for found in told[f"account {block['unit']}"]["blocks"]:
@@ -139,7 +139,7 @@ class Machine:
         return f"{what}: the contract says\n  {expected}\nthe product says\n  {got}\nafter\n  {recent}"
 
 
-def picture(model: Quotas) -> Row:
+def picture(model: Subscriptions) -> Row:
     """The model's state in the form that drivers answer."""
     told: Row = {}
     for unit in sorted(model.units()):
@@ -156,6 +156,8 @@ def picture(model: Quotas) -> Row:
     told["holds"] = {
         hold["id"]: (hold["amount"], hold["expires_at"]) for hold in model.holds if hold["status"] == "active"
     }
+    if model.subscription is not None:
+        told["subscription"] = model.subscription_picture()
     for metric in sorted(model.seen_assets()):
         told[f"asset {metric}"] = model.asset(metric)
     return told

@@ -11,6 +11,14 @@ from tests.model.spending import Spending
 CARRIED = {"UpDownCounter", "Gauge"}
 
 
+def overage_in(tier: Row, value: Fraction) -> Fraction:
+    """Overage units inside one tier; what stands where requests are refused was recorded or committed."""
+    if tier["policy"] not in {"AllowWithOverage", "AllowWithGrace", "Deny", "SuspendUsage"}:
+        return Fraction(0)
+    reached = value if tier["upper"] is None else min(value, tier["upper"])
+    return max(Fraction(0), reached - tier["lower"] - tier.get("grace_units", 0))
+
+
 class Quotas(Spending):
     """A customer whose use is counted and limited."""
 
@@ -69,18 +77,8 @@ class Quotas(Spending):
         quota = self.quotas.get(metric)
         if quota is not None:
             tiers = quota["tiers"]
-            told["overage_units"] = sum(
-                (
-                    max(
-                        Fraction(0),
-                        (value if tier["upper"] is None else min(value, tier["upper"])) - tier["lower"],
-                    )
-                    for tier in tiers
-                    # What stands in a refusing tier was recorded or committed: the excess becomes overage.
-                    if tier["policy"] in {"AllowWithOverage", "Deny", "SuspendUsage"}
-                ),
-                Fraction(0),
-            )
+            if not any("grace_seconds" in tier and value > tier["lower"] for tier in tiers):
+                told["overage_units"] = sum((overage_in(tier, value) for tier in tiers), Fraction(0))
             if not told["reserved_units"]:
                 told["level"] = next(
                     tier["level"] for tier in tiers if tier["upper"] is None or value <= tier["upper"]

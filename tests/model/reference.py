@@ -128,9 +128,8 @@ class Credits:
             if hold["status"] == "active" and hold["expires_at"] <= self.now:
                 hold["status"] = "expired"
                 self._write("reservation_expired", hold["unit"], 0, -hold["amount"])
+                self._expire_kept(hold)
                 touched.add(hold["unit"])
-        for unit in touched:
-            self._expire_kept(unit)
         due = [block for block in self.blocks if self._may_expire(block) and block["expires_at"] <= self.now]
         for unit in {block["unit"] for block in due}:
             self._expire_due([block for block in due if block["unit"] == unit], unit)
@@ -160,9 +159,12 @@ class Credits:
         if block["remaining"] == 0:
             block["status"] = "expired"
 
-    def _expire_kept(self, unit: str) -> None:
-        """After a hold ended: what the remaining holds no longer need expires."""
-        kept = [block for block in self.live(unit) if block["kept"] is not None]
+    def _expire_kept(self, ended: Row) -> None:
+        """After a hold ended that kept rests: what the others of those holds no longer need expires."""
+        unit = ended["unit"]
+        kept = [
+            block for block in self.live(unit) if block["kept"] is not None and ended["id"] in block["kept"]
+        ]
         if not kept:
             return
         spare = max(0, self.in_blocks(unit) - self.reserved(unit))
@@ -339,6 +341,8 @@ class Credits:
         return {"amount": amount, "balance": self.balance(unit)}
 
     def refund_topup(self, *, block_id: str, credits_mc: int | None = None) -> Row:
+        if self.block(block_id).get("is_refund"):
+            raise Grey("whether the refund block of a paid block is a paid block")
         if not self.block(block_id)["price_paid"]:
             raise Grey("refund of a block that was not paid for")
         return self.void(block_id=block_id, kind="topup_refund", limit=credits_mc)

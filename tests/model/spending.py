@@ -143,6 +143,8 @@ class Spending(Credits):
             block["remaining"] += amount
             block["status"] = "active"
             return
+        if "kind" in block:
+            raise Grey("whether the refund block of a plan's dead block belongs to the plan")
         twin = copy.deepcopy(block)
         later = None if block["expires_at"] is None else max(block["expires_at"], self.now + 30 * DAY)
         twin.update(
@@ -154,6 +156,7 @@ class Spending(Credits):
             kept=None,
             created_at=self.now,
             effective_at=self.now,
+            is_refund=True,
         )
         self.blocks.append(twin)
 
@@ -216,7 +219,7 @@ class Spending(Credits):
             self.count(metric, units, self.now)
         event = {"id": new_id, "metric": metric, "unit": unit, "units": units, "cost": cost, "at": self.now}
         self.usages.append({**event, "reversed": metric is None, **done})
-        self._expire_kept(unit)
+        self._expire_kept(hold)
         self._settle(unit)
         return {"committed": cost, "returned": max(0, held - cost), **done, "balance": self.balance(unit)}
 
@@ -224,7 +227,7 @@ class Spending(Credits):
         hold = self._active_hold(hold_id)
         hold["status"] = "released"
         self._write("release", hold["unit"], 0, -hold["amount"])
-        self._expire_kept(hold["unit"])
+        self._expire_kept(hold)
         self._settle(hold["unit"])
         return {"balance": self.balance(hold["unit"])}
 

@@ -12,6 +12,7 @@ from tests.model.quotas import Quotas
 from tests.model.reference import DAY, FOREVER, SECOND, Grey, Refused, Row
 
 LIVE = {"trialing", "active", "overdue", "paused"}
+KINDS = ("cycle", "rollover", "interval", "activation")
 CONFLICT = "subscription-state-conflict"
 
 
@@ -37,7 +38,12 @@ class Subscriptions(Quotas):
 
     def _turn_at(self, subscription: Row) -> int:
         """When the subscription's state changes by time."""
-        names = {"active": "end", "trialing": "trial_ends_at", "overdue": "grace_ends_at", "paused": "resumes_at"}
+        names = {
+            "active": "end",
+            "trialing": "trial_ends_at",
+            "overdue": "grace_ends_at",
+            "paused": "resumes_at",
+        }
         return subscription[names[subscription["status"]]] or FOREVER
 
     def _ticks(self, subscription: Row) -> bool:
@@ -66,7 +72,9 @@ class Subscriptions(Quotas):
                 self._end(subscription, "expired")
         elif subscription["canceling"] and subscription["paid_through"] <= self.now:
             self._end(subscription, "canceled")
-        elif self._terms(subscription)["billing_mode"] == "postpaid" or subscription["paid_through"] > self.now:
+        elif (
+            self._terms(subscription)["billing_mode"] == "postpaid" or subscription["paid_through"] > self.now
+        ):
             self._next_period(subscription)
         else:
             self._fall_overdue(subscription)
@@ -81,7 +89,9 @@ class Subscriptions(Quotas):
         blocks = [block for unit in self.units() for block in self.live(unit)]
         return [block for block in blocks if block.get("kind") in kinds and block["kept"] is None]
 
-    def _plan_block(self, template: Row, amount: int, kind: str, expires_at: int | None, priority: int) -> None:
+    def _plan_block(
+        self, template: Row, amount: int, kind: str, expires_at: int | None, priority: int
+    ) -> None:
         self.numbers += 1
         block = {
             "id": f"~plan-{self.numbers:06d}",
@@ -107,6 +117,11 @@ class Subscriptions(Quotas):
         kind = template["recurrence"]
         amount = template["credits"] if amount is None else amount
         cap = template.get("accumulation_cap")
+        if cap is not None and any(
+            block.get("template") == template["id"] and "kind" not in block and block["status"] == "active"
+            for block in self.blocks
+        ):
+            raise Grey("whether blocks kept from an ended subscription count for the cap of the next")
         if cap is not None:
             blocks = [block for unit in self.units() for block in self.live(unit)]
             live = sum(block["remaining"] for block in blocks if block.get("template") == template["id"])
@@ -136,6 +151,11 @@ class Subscriptions(Quotas):
     def _begin(self, subscription: Row) -> None:
         """The first period starts now: activation, first cycle, first ticks."""
         terms = self._terms(subscription)
+        owed = any(self.overdraft.values())
+        if owed and subscription["trial_ends_at"] is not None and terms["billing_mode"] == "postpaid":
+            raise Grey("whether the end of a trial invoices overdraft")
+        if owed and len(terms["templates"]) > 1:
+            raise Grey("which of several first grants settles the overdraft")
         subscription.update(status="active", anchor=self.now, index=0, granted=set(), canceling=False)
         self._set_period(subscription)
         subscription["paid_through"] = subscription["end"]
@@ -182,7 +202,9 @@ class Subscriptions(Quotas):
         rolled = []
         for template in terms["templates"]:
             percentage = template.get("rollover_percentage", 0)
-            own = [block for block in cycle if block["template"] == template["id"] and block["kind"] == "cycle"]
+            own = [
+                block for block in cycle if block["template"] == template["id"] and block["kind"] == "cycle"
+            ]
             amount = sum(block["remaining"] for block in own) * percentage // 100
             if template.get("rollover_max") is not None:
                 amount = min(amount, template["rollover_max"])
@@ -217,9 +239,12 @@ class Subscriptions(Quotas):
                 block["expires_at"] = subscription["grace_ends_at"]
 
     def _end(self, subscription: Row, status: str) -> None:
-        if self.plan_blocks("activation", "interval"):
-            raise Grey("what becomes of activation and interval blocks when a subscription ends by itself")
-        self._expire_plan_blocks([block for block in self.plan_blocks("cycle", "rollover") if block["in_turn"]])
+        blocks = self.plan_blocks(*KINDS)
+        if any(not block["in_turn"] for block in blocks):
+            raise Grey("what becomes of blocks that outlive their cycle when a subscription ends by itself")
+        self._expire_plan_blocks(blocks)
+        if self._terms(subscription)["billing_mode"] == "postpaid":
+            self._bill_overdraft()
         subscription.update(status=status, ticks={}, canceling=False, pending=None)
         self._settle_all()
 
@@ -297,7 +322,7 @@ class Subscriptions(Quotas):
         subscription["status"] = "paused"
         subscription["paused_at"] = self.now
         subscription["resumes_at"] = None if days is None else self.now + days * DAY
-        for block in self.plan_blocks("cycle", "rollover", "interval", "activation"):
+        for block in self.plan_blocks(*KINDS):
             block["frozen"] = True
         return {}
 
@@ -327,25 +352,28 @@ class Subscriptions(Quotas):
             return {}
         if subscription["status"] == "paused" and credits_then == "keep":
             raise Grey("when kept blocks of a canceled, paused subscription expire")
-        blocks = self.plan_blocks("cycle", "rollover", "interval", "activation")
+        if any(self.overdraft.values()) and self._terms(subscription)["billing_mode"] == "postpaid":
+            raise Grey("whether a cancellation invoices overdraft as a postpaid boundary does")
+        blocks = self.plan_blocks(*KINDS)
         if credits_then == "expire":
             self._expire_plan_blocks(blocks)
             for block in self.blocks:
                 block.pop("frozen", None)
         for block in blocks:
             block["in_turn"] = False
+            del block["kind"]  # What is kept is the customer's, no longer the plan's.
         subscription.update(status="canceled", ticks={}, canceling=False, pending=None)
         self._settle_all()
         return {}
 
     def reactivate(self) -> Row:
-        subscription = self._state("canceled", "expired", "active")
-        if subscription["status"] == "active":
+        subscription = self._state("canceled", "expired", *LIVE)
+        if subscription["status"] in LIVE:
             if not subscription["canceling"]:
                 raise Refused(CONFLICT)
             subscription["canceling"] = False
             return {}
-        if self.plan_blocks("cycle", "rollover", "interval", "activation"):
+        if any("template" in block and block["status"] == "active" for block in self.blocks):
             raise Grey("a reactivation beside blocks that were kept")
         subscription.update(trial_ends_at=None, grace_ends_at=None, resumes_at=None, ticks={})
         self._begin(subscription)
@@ -354,11 +382,24 @@ class Subscriptions(Quotas):
     def change_plan(self, *, variant: str, when: str, credits_then: str) -> Row:
         subscription = self._state("active")
         old, new = self._terms(subscription), self.variants[variant]
-        rolls = any(template.get("rollover_percentage") for terms in (old, new) for template in terms["templates"])
-        others = any(template["recurrence"] != "cycle" for terms in (old, new) for template in terms["templates"])
-        if rolls or others or {old["billing_mode"], new["billing_mode"]} != {"postpaid"} or new.get("trial_days"):
+        rolls = any(
+            template.get("rollover_percentage") for terms in (old, new) for template in terms["templates"]
+        )
+        others = any(
+            template["recurrence"] != "cycle" for terms in (old, new) for template in terms["templates"]
+        )
+        if (
+            rolls
+            or others
+            or {old["billing_mode"], new["billing_mode"]} != {"postpaid"}
+            or new.get("trial_days")
+        ):
             raise Grey("a change between plans whose grants do not simply follow the cycle")
-        if variant == subscription["variant"] or old["interval"] != new["interval"] or subscription["canceling"]:
+        if (
+            variant == subscription["variant"]
+            or old["interval"] != new["interval"]
+            or subscription["canceling"]
+        ):
             raise Grey("a change to the same plan, to another interval, or of what is being canceled")
         if when == "period_end":
             subscription["pending"] = variant
@@ -369,6 +410,8 @@ class Subscriptions(Quotas):
         if credits_then in {"prorate", "reset"}:
             self._expire_plan_blocks([block for block in self.plan_blocks("cycle") if block["in_turn"]])
         if credits_then == "reset":
+            if any(self.overdraft.values()):
+                raise Grey("whether a period that restarts invoices overdraft")
             subscription.update(anchor=self.now, index=0, granted=set())
             self._set_period(subscription)
             subscription["paid_through"] = subscription["end"]

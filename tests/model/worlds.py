@@ -11,10 +11,12 @@ from fractions import Fraction
 from random import Random
 from typing import Any, NamedTuple
 
+from tests.model.plans import random_variant
 from tests.model.prices import Rule
 from tests.model.quotas import Quotas
 from tests.model.reference import DAY, FOREVER, SECOND, Grey, Refused, Row
 from tests.model.spending import DryRun
+from tests.model.subscriptions import Subscriptions
 
 START = 2_245_752_000 * SECOND  # 1 March 2041, 12:00 UTC: ahead of every machine that runs the tests.
 LARGE = {"model": "large"}
@@ -69,10 +71,11 @@ class World(NamedTuple):
     policy: str
     limit: int | None
     descending: bool
+    variants: dict[str, Row] = {}  # noqa: RUF012 - a default of a named tuple, never changed.
 
-    def model(self, now: int) -> Quotas:
+    def model(self, now: int) -> Subscriptions:
         """A new customer of this environment."""
-        model = Quotas(now, descending=self.descending, policy=self.policy, limit=self.limit)
+        model = Subscriptions(now, descending=self.descending, policy=self.policy, limit=self.limit)
         for metric, (unit, rules) in self.prices.items():
             model.metrics[metric] = {
                 "unit": unit,
@@ -82,6 +85,7 @@ class World(NamedTuple):
             model.rules[metric] = [{**copy.deepcopy(rule), "from": 0, "until": FOREVER} for rule in rules]
         for metric, terms in self.quotas.items():
             model.add_quota(metric, copy.deepcopy(terms))
+        model.variants = self.variants
         return model
 
 
@@ -178,6 +182,13 @@ def quota_world(random: Random) -> World:
     return World(prices, kinds, quotas, **random_settings(random))
 
 
+def plan_world(random: Random) -> World:
+    """Plans, renewals and rollover beside prices: part C of the model."""
+    prices = {metric: PRICES[metric] for metric in ("flat", "whole", "fine_up", "graduated", "tokens")}
+    variants = {variant["id"]: variant for variant in (random_variant(random, number) for number in range(5))}
+    return World(prices, {}, {}, **random_settings(random), variants=variants)
+
+
 # -- commands --------------------------------------------------------------------------------------
 
 
@@ -187,8 +198,13 @@ class Chooser:
     def __init__(self, random: Random) -> None:
         self.random = random
 
-    def command(self, model: Quotas) -> Command:
-        name = self.random.choices(list(WEIGHTS), weights=list(WEIGHTS.values()))[0]
+    def weights(self, model: Subscriptions) -> dict[str, int]:
+        """How often each command is tried, relative to the others."""
+        return WEIGHTS | PLAN_WEIGHTS if model.variants else WEIGHTS
+
+    def command(self, model: Subscriptions) -> Command:
+        weights = self.weights(model)
+        name = self.random.choices(list(weights), weights=list(weights.values()))[0]
         arguments = getattr(self, f"_{name}")(model)
         return self.command(model) if arguments is None else Command(name, arguments)
 
@@ -362,6 +378,35 @@ class Chooser:
     def _set_policy(self, model: Quotas) -> Row:
         return {"policy": self.random.choice([None, "block", "allow", "notify"])}
 
+    # -- subscriptions -----------------------------------------------------------------------------
+
+    def _subscribe(self, model: Subscriptions) -> Row:
+        return {"variant": self.random.choice(list(model.variants))}
+
+    def _on_subscription(self, model: Subscriptions) -> Row | None:
+        return None if model.subscription is None else {}
+
+    _renew = _resume_subscription = _reactivate = _on_subscription
+
+    def _pause(self, model: Subscriptions) -> Row | None:
+        if model.subscription is None:
+            return None
+        return {"days": self.random.choice([1, 5, 40])} if self.random.random() < 0.4 else {}
+
+    def _cancel(self, model: Subscriptions) -> Row | None:
+        if model.subscription is None:
+            return None
+        if self.random.random() < 0.5:
+            return {"when": "period_end"}
+        return {"when": "now", "credits_then": self.random.choice(["expire", "keep"])}
+
+    def _change_plan(self, model: Subscriptions) -> Row | None:
+        if model.subscription is None:
+            return None
+        when = self.random.choice(["now", "now", "period_end"])
+        then = self.random.choice(["keep", "prorate", "reset"])
+        return {"variant": self.random.choice(list(model.variants)), "when": when, "credits_then": then}
+
 
 WEIGHTS = {
     "grant": 14,
@@ -381,6 +426,22 @@ WEIGHTS = {
     "set_policy": 2,
     "suspend_asset": 1,
     "resume_asset": 4,
+}
+
+PLAN_WEIGHTS = {
+    "use": 18,
+    "reserve": 6,
+    "commit": 5,
+    "suspend": 0,
+    "exchange": 1,
+    "withdraw": 1,
+    "subscribe": 10,
+    "renew": 14,
+    "pause": 3,
+    "resume_subscription": 6,
+    "cancel": 4,
+    "reactivate": 5,
+    "change_plan": 10,
 }
 
 CREATES = {"grant", "adjust", "exchange", "use", "reserve", "commit"}
