@@ -53,6 +53,10 @@ CAPABILITIES: Final = (
     "tenants",
     "api_keys",
     "audit_log",
+    "customers",
+    "credits",
+    "topups",
+    "verification",
 )
 
 KNOWN_PATHS_MAX: Final = 20_000

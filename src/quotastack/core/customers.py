@@ -15,11 +15,11 @@ from msgspec import UNSET, UnsetType
 
 from quotastack.core.commands import Command
 from quotastack.core.credit_views import set_or_unset
-from quotastack.core.credits import void_active, void_pending
 from quotastack.core.draft import replace
 from quotastack.core.errors import ConflictError, ValidationFailedError
 from quotastack.core.holds import give_back_hold
 from quotastack.core.subscription_events import tell_subscription
+from quotastack.core.voids import void_active, void_pending
 
 if TYPE_CHECKING:
     from quotastack.core.context import Context

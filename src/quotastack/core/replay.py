@@ -7,6 +7,7 @@ invariants of the ledger; none of them knows how an entry was decided.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -16,7 +17,6 @@ from quotastack.core.ledger import NO_DIGEST, digest_texts, hash_entry, lifetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from quotastack.core.changes import LedgerEntry
     from quotastack.core.customer_state import Block
@@ -60,6 +60,11 @@ class ReplayedBlock:
         self.expires_at = terms.get("expires_at")
         self.is_pending = is_pending
 
+    def expires_now(self) -> datetime | None:
+        """When it expires by the entries so far; details of stored entries hold instants as text."""
+        at = self.expires_at
+        return datetime.fromisoformat(at) if isinstance(at, str) else at
+
 
 class AccountReplay:
     """Follows one account's entries from the first on."""
@@ -92,7 +97,7 @@ class AccountReplay:
             LedgerBrokenError: it does not follow from those before it.
         """
         self._check_chain(entry, are_texts_erased=are_texts_erased)
-        self._move(entry)
+        self.move(entry)
         self._check_sums(entry)
 
     def _check_chain(self, entry: LedgerEntry, *, are_texts_erased: bool) -> None:
@@ -112,7 +117,8 @@ class AccountReplay:
             raise LedgerBrokenError("texts", "reason, metadata or key are gone", entry=entry)
         self.sequence, self.hash, self.created_at = entry.sequence, entry.hash, entry.created_at
 
-    def _move(self, entry: LedgerEntry) -> None:
+    def move(self, entry: LedgerEntry) -> None:
+        """Let the entry change accounts, blocks and holds, without checking that it fits."""
         details = entry.details or {}
         if entry.type == "grant_scheduled":
             block_id = details["block_id"]

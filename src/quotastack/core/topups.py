@@ -24,12 +24,12 @@ from quotastack.core.credit_views import (
     set_or_unset,
     view_account,
 )
-from quotastack.core.credits import find_own_block, void_active
 from quotastack.core.customer_state import AutoTopup
 from quotastack.core.draft import replace
 from quotastack.core.errors import ConflictError, NotFoundError, ValidationFailedError
 from quotastack.core.grants import DEFAULT_UNIT, GrantAnswer, GrantTerms, answer_grant, plan_block
 from quotastack.core.periods import calendar_period
+from quotastack.core.voids import find_own_block, void_active
 
 if TYPE_CHECKING:
     from quotastack.core.catalog import Package

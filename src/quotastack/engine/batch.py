@@ -22,8 +22,8 @@ from quotastack.core.balance_events import tell_balance
 from quotastack.core.commands import HistoryNeededError, RefusedWithChangesError
 from quotastack.core.context import Context
 from quotastack.core.creation import open_customer
-from quotastack.core.customer_state import NEVER
-from quotastack.core.draft import Draft
+from quotastack.core.customer_state import NEVER, Customer
+from quotastack.core.draft import Draft, new_state
 from quotastack.core.errors import (
     ConflictError,
     CustomerNotFoundError,
@@ -49,6 +49,7 @@ from quotastack.store.batch_writes import (
     write_objects,
 )
 from quotastack.store.batches import OpenedBatch, StoredKey, open_batch
+from quotastack.store.customers import erase_customers
 from quotastack.store.history import load_history
 from quotastack.store.states import load_states, read_clock, select_customer_ids
 from quotastack.store.webhooks import insert_deliveries
@@ -105,7 +106,7 @@ class EnvironmentBatch:
         self.pendings = pendings
         self.parts = parts
         self.drafts: dict[str, Draft] = {}
-        self.created: set[str] = set()
+        self.created: dict[str, CustomerState] = {}
         self.deferred: list[Pending] = []
         self.key_rows: list[tuple[Any, ...]] = []
         self.keys: dict[bytes, StoredKey] = {}
@@ -159,7 +160,14 @@ class EnvironmentBatch:
         created_at = environment.time_at(await read_clock(tx))
         created = await insert_customers(tx, self.environment_id, wanted, created_at)
         found.update({external_id: wanted[external_id] for external_id in created})
-        self.created = {wanted[external_id] for external_id in created}
+        for external_id in created:
+            customer = Customer(
+                id=wanted[external_id],
+                external_id=external_id,
+                created_at=created_at,
+                updated_at=created_at,
+            )
+            self.created[customer.id] = new_state(self.environment_id, customer)
         taken = sorted(wanted.keys() - created)
         if taken:
             found.update(await select_customer_ids(tx, taken))
@@ -175,7 +183,9 @@ class EnvironmentBatch:
         stale: list[str] = []
         for customer_id, version in self.opened.versions.items():
             entry = self.parts.cache.get(self.environment_id, customer_id)
-            if entry is not None and entry.state.version == version:
+            if customer_id in self.created:
+                states[customer_id] = self.created[customer_id]
+            elif entry is not None and entry.state.version == version:
                 states[customer_id] = entry.state
             else:
                 stale.append(customer_id)
@@ -336,6 +346,7 @@ class EnvironmentBatch:
         erased = [c for c, draft in self.drafts.items() if draft.changes.is_erased]
         if erased:
             await free_external_ids(tx, self.environment_id, erased)
+            await erase_customers(tx, erased)
 
     async def _write_rows(
         self, tx: Connection, hot: HotRows, objects: ObjectRows, notices: list[str]
