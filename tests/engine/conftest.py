@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
+
 from quotastack.core.commands import Command
 from quotastack.core.customer_ref import CustomerRef
 from quotastack.core.idempotency import make_idempotency_key

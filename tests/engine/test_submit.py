@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.engine.conftest import World, open_world
+
 from quotastack.core.credits import WithdrawCredits
 from quotastack.core.customers import CreateCustomer
 from quotastack.core.errors import (
@@ -14,8 +16,6 @@ from quotastack.core.errors import (
     InsufficientCreditsError,
 )
 from quotastack.core.grants import GrantCredits, GrantTerms
-
-from tests.engine.conftest import World, open_world
 
 
 def grant(credits_mc: int) -> GrantCredits:

@@ -202,16 +202,16 @@ UPSERT_DUE: Final = """
 DELETE_DUE: Final = """
     DELETE FROM customer_due WHERE environment_id = $1::uuid AND customer_id = ANY($2::uuid[])
 """
-INSERT_EXTERNAL_IDS: Final = """
-    INSERT INTO external_ids (environment_id, external_id, customer_id)
-    SELECT $1::uuid, u.* FROM unnest($2::text[], $3::uuid[]) AS u
-        ON CONFLICT ON CONSTRAINT external_ids_pkey DO NOTHING
-    RETURNING external_id
-"""
 INSERT_CUSTOMERS: Final = """
+    WITH taken AS (
+        INSERT INTO external_ids (environment_id, external_id, customer_id)
+        SELECT $1::uuid, u.* FROM unnest($2::text[], $3::uuid[]) AS u
+            ON CONFLICT ON CONSTRAINT external_ids_pkey DO NOTHING
+        RETURNING external_id, customer_id
+    )
     INSERT INTO customers (environment_id, id, external_id, created_at, updated_at)
-    SELECT $1::uuid, u.id, u.external_id, $4, $4
-      FROM unnest($2::uuid[], $3::text[]) AS u (id, external_id)
+    SELECT $1::uuid, t.customer_id, t.external_id, $4, $4 FROM taken AS t
+    RETURNING external_id
 """
 DELETE_CUSTOMERS: Final = """
     DELETE FROM customers WHERE environment_id = $1::uuid AND id = ANY($2::uuid[])
@@ -474,12 +474,8 @@ async def insert_customers(
     is creating the same one.
     """
     ids = sorted(wanted)
-    rows = await tx.fetch(INSERT_EXTERNAL_IDS, environment_id, ids, [wanted[i] for i in ids])
-    created = {row["external_id"] for row in rows}
-    if created:
-        new = sorted(created)
-        await tx.execute(INSERT_CUSTOMERS, environment_id, [wanted[i] for i in new], new, created_at)
-    return created
+    rows = await tx.fetch(INSERT_CUSTOMERS, environment_id, ids, [wanted[i] for i in ids], created_at)
+    return {row["external_id"] for row in rows}
 
 
 async def delete_customers(tx: Connection, environment_id: str, customer_ids: Sequence[str]) -> None:
