@@ -37,11 +37,14 @@ class Client:
         self.base_url = base_url
         self.api_key = api_key
         limits = httpx2.Limits(max_connections=128, max_keepalive_connections=128)
+        self._others: list[Client] = []
         headers = {"X-API-Key": api_key}
         self.http = httpx2.Client(base_url=base_url, headers=headers, timeout=timeout_seconds, limits=limits)
 
     def with_key(self, api_key: str) -> "Client":
-        return Client(self.base_url, api_key)
+        """The same calls with another key; closed together with this one."""
+        self._others.append(Client(self.base_url, api_key))
+        return self._others[-1]
 
     def get(self, path: str, **query: Any) -> Answer:
         return self._call("GET", path, params=query or None)
@@ -68,6 +71,8 @@ class Client:
         return Answer(response.status_code, headers, response.content)
 
     def close(self) -> None:
+        for other in self._others:
+            other.close()
         self.http.close()
 
 

@@ -39,7 +39,6 @@ from quotastack.core.errors import (
     NotFoundError,
     ProblemError,
     UnavailableError,
-    ValidationFailedError,
 )
 from quotastack.runtime.clock import monotonic_seconds
 from quotastack.runtime.telemetry import get_logger
@@ -57,6 +56,10 @@ CAPABILITIES: Final = (
     "credits",
     "topups",
     "verification",
+    "entitlements",
+    "assets",
+    "webhooks",
+    "webhook_log",
 )
 
 KNOWN_PATHS_MAX: Final = 20_000
@@ -168,7 +171,7 @@ class Application:
             if customer is not None:
                 request.customer = customer
         elif query_string and route.scope is not None:
-            raise ValidationFailedError("This path takes no query parameters.")
+            readers.no_query.read(query_string)
         if route.method != "GET":
             raw = await receive_body(receive, route.body_max_bytes, request.headers.get(b"content-length"))
             if readers.body is None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from quotastack.api.fields import Body
+from quotastack.api.fields import Body, Query
 from quotastack.api.json_body import BodyReader, named_customer, parse_json
 from quotastack.api.query_params import QueryReader, decode_text
 from quotastack.api.routing import BoundRoute, Headers, Request
@@ -57,13 +57,14 @@ class ClientGoneError(Exception):
 class Readers:
     """How one route reads its requests; made once per route."""
 
-    __slots__ = ("body", "has_dry_run", "is_customer_required", "query", "takes_key")
+    __slots__ = ("body", "has_dry_run", "is_customer_required", "no_query", "query", "takes_key")
 
     def __init__(self, bound: BoundRoute) -> None:
         route = bound.route
         is_write = route.method != "GET"
         self.body = BodyReader(route.body or Body) if is_write and route.reads == "json" else None
         self.query = QueryReader(route.query) if route.query is not None else None
+        self.no_query = QueryReader(Query)
         self.takes_key = route.key != "none"
         in_body = route.body is not None and "dry_run" in route.body.__struct_fields__
         in_query = route.query is not None and "dry_run" in route.query.__struct_fields__
