@@ -14,7 +14,7 @@ from quotastack.core.customer_state import Counter
 from quotastack.core.draft import replace
 from quotastack.core.quota_signals import resume_asset, send_signals
 from quotastack.core.quotas import remember_grid
-from quotastack.core.tiers import Signal
+from quotastack.core.tiers import Signal, find_grace
 from quotastack.core.values import find_quota
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def due_period_ends(draft: Draft) -> Iterator[tuple[datetime, str]]:
 def due_grace_ends(draft: Draft) -> Iterator[tuple[datetime, str]]:
     """When each grace by time ends that began in a running period."""
     for (metric_key, kind), counter in draft.counters.items():
-        ends_us: int | None = counter.details.get("grace_ends")
-        if ends_us is not None and is_asset_kind(kind) and not counter.details.get("is_grace_over"):
-            yield from_us(ends_us), f"{metric_key}{_SEPARATOR}{kind}"
+        grace: dict[str, Any] | None = counter.details.get("grace")
+        if grace is not None and "ends" in grace and not grace.get("is_over") and is_asset_kind(kind):
+            yield from_us(grace["ends"]), f"{metric_key}{_SEPARATOR}{kind}"
 
 
 def due_overrides(draft: Draft) -> Iterator[tuple[datetime, str]]:
@@ -122,10 +122,9 @@ def _carry_over(draft: Draft, context: Context, metric: Metric, counter: Counter
 
 def _carried_details(counter: Counter, quota: Quota | None) -> dict[str, Any]:
     """The last reading's time, and a grace that runs or ended while the value stays above its tier."""
-    kept = ["at"]
-    for tier in quota.tiers if quota is not None else ():
-        if tier.policy == "AllowWithGrace" and counter.value > tier.lower:
-            kept += ["grace_ends", "is_grace_over", "grace_value"]
+    tiers = quota.tiers if quota is not None else ()
+    has_grace = any(counter.value > tier.lower and find_grace(tier, counter) for tier in tiers)
+    kept = ("at", "grace") if has_grace else ("at",)
     return {name: counter.details[name] for name in kept if name in counter.details}
 
 
@@ -133,13 +132,13 @@ def end_grace(draft: Draft, context: Context, name: str) -> None:
     """A grace by time is over: tell it once (``grace_ended``); from now on the tier refuses."""
     counter = _counter_named(draft, name)
     metric = context.catalog.metrics[counter.billable_metric_key]
-    over = {**counter.details, "is_grace_over": True, "grace_value": counter.value}
-    ended = replace(counter, details=over)
+    grace = {**counter.details["grace"], "is_over": True, "value": counter.value}
+    ended = replace(counter, details={**counter.details, "grace": grace})
     draft.put_counter(ended)
     draft.is_due_stale = True
     quota = find_quota(draft, context.catalog, metric)
     for tier in quota.tiers if quota is not None else ():
-        if tier.grace_seconds is not None:
+        if find_grace(tier, ended):
             assert quota is not None
             signal = Signal(tier, is_grace_ended=True)
             send_signals(draft, context, metric, quota=quota, counter=ended, signals=(signal,))

@@ -133,7 +133,7 @@ def find_current(draft: Draft, context: Context, metric: Metric, quota: Quota | 
         period_end=end,
         details=_kept_details(draft, metric),
     )
-    if not _is_counted_elsewhere(draft, metric.key, grid.kind):
+    if not is_counted_elsewhere(draft, metric.key, grid.kind):
         return counter
     return _recounted(draft, metric, counter)
 
@@ -144,7 +144,7 @@ def _kept_details(draft: Draft, metric: Metric) -> dict[str, Any]:
     return {"at": asset.details["at"]} if asset is not None and "at" in asset.details else {}
 
 
-def _is_counted_elsewhere(draft: Draft, metric_key: str, kind: str) -> bool:
+def is_counted_elsewhere(draft: Draft, metric_key: str, kind: str) -> bool:
     """Whether the metric was counted in another grid, so that this one must be counted anew."""
     for key, other_kind in draft.counters:
         if key == metric_key and is_asset_kind(other_kind):

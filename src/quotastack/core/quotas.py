@@ -22,6 +22,7 @@ from quotastack.core.counters import (
     find_past,
     from_us,
     is_asset_kind,
+    is_counted_elsewhere,
     plan_movement,
     remember_reading,
     require_floor,
@@ -38,7 +39,7 @@ from quotastack.core.quota_signals import (
     suspend_asset,
 )
 from quotastack.core.quota_terms import Quota
-from quotastack.core.tiers import Meeting, meet_tiers, overage_units
+from quotastack.core.tiers import Meeting, find_grace, grace_terms, meet_tiers, overage_units
 from quotastack.core.values import find_quota
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def apply_count(
         return UNSET
     details = counter.details
     if meeting is not None and (meeting.signals or meeting.grace_ends_us is not None):
-        details = _met_details(details, meeting)
+        details = _met_details(counter, meeting)
     is_reading = movement.reading is not None
     if is_reading and plan.metric.aggregation == "Gauge":
         details = {**details, "at": to_us(plan.at)}
@@ -251,6 +252,17 @@ def put_counter(draft: Draft, counter: Counter) -> None:
     draft.put_counter(counter)
 
 
+def settle_grid(draft: Draft, counter: Counter, quota: Quota | None) -> None:
+    """Write a recounted counter, so that the next one who looks need not recount it again."""
+    if _is_written(draft, counter) or not is_counted_elsewhere(
+        draft, counter.billable_metric_key, counter.kind
+    ):
+        return
+    if quota is not None:
+        counter = replace(counter, overage_units=overage_units(quota, counter, counter.value))
+    put_counter(draft, counter)
+
+
 def remember_grid(draft: Draft, metric_key: str, kind: str, *, is_first_only: bool = False) -> None:
     """Keep in which grid a metric was counted last, so that another one is known to need a recount."""
     asset = draft.assets.get(metric_key) or Asset(billable_metric_key=metric_key)
@@ -283,14 +295,18 @@ def _move_past(draft: Draft, plan: CountPlan) -> None:
         put_counter(draft, replace(past, value=past.value + plan.movement.delta))
 
 
-def _met_details(details: dict[str, Any], meeting: Meeting) -> dict[str, Any]:
+def _met_details(counter: Counter, meeting: Meeting) -> dict[str, Any]:
     """A counter's details after its tiers were met: levels told, a grace that began or ended."""
     sent = [signal.tier.level for signal in meeting.signals if not signal.is_grace_ended]
+    details = counter.details
     after = {**details, "sent": [*details.get("sent", ()), *sent]}
-    if meeting.grace_ends_us is not None:
-        after["grace_ends"] = meeting.grace_ends_us
-    if any(signal.is_grace_ended for signal in meeting.signals):
-        after["is_grace_over"] = True
+    if meeting.grace_tier is not None:
+        grace = {"terms": grace_terms(meeting.grace_tier), **find_grace(meeting.grace_tier, counter)}
+        if meeting.grace_ends_us is not None:
+            grace["ends"] = meeting.grace_ends_us
+        if any(signal.is_grace_ended for signal in meeting.signals):
+            grace["is_over"] = True
+        after["grace"] = grace
     return after
 
 
@@ -324,7 +340,7 @@ def _refuse(
     is_suspending = meeting.suspending is not None
     if not meeting.signals and not is_suspending:
         raise error
-    met = replace(counter, details=_met_details(counter.details, meeting))
+    met = replace(counter, details=_met_details(counter, meeting))
     put_counter(draft, met)
     send_signals(draft, context, metric, quota=quota, counter=met, signals=meeting.signals)
     if meeting.suspending is not None:

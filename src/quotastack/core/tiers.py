@@ -41,7 +41,7 @@ class Meeting(msgspec.Struct, frozen=True, kw_only=True):
     """What an event meets. ``reached`` is the tier that decides: the refusing one, else the last met.
 
     ``buckets`` are the rate limits' new token levels, ``grace_ends_us`` a grace that begins now,
-    ``suspending`` the tier that suspends the asset.
+    ``suspending`` the tier that suspends the asset; ``grace_tier`` is the tier whose grace it is.
     """
 
     reached: QuotaTier
@@ -49,6 +49,7 @@ class Meeting(msgspec.Struct, frozen=True, kw_only=True):
     signals: tuple[Signal, ...] = ()
     buckets: dict[str, list[int]] | None = None
     grace_ends_us: int | None = None
+    grace_tier: QuotaTier | None = None
     suspending: QuotaTier | None = None
 
 
@@ -74,6 +75,7 @@ def meet_tiers(
     signals: list[Signal] = []
     buckets: dict[str, list[int]] | None = None
     grace_ends_us: int | None = None
+    grace_tier: QuotaTier | None = None
     suspending: QuotaTier | None = None
     reached = quota.tiers[0]
     for tier in quota.tiers:
@@ -96,6 +98,7 @@ def meet_tiers(
             level, refusal = _take_tokens(tier, asset, part, now=now)
             buckets = {**(buckets or {}), **level}
         elif tier.policy == "AllowWithGrace":
+            grace_tier = tier
             grace_ends_us = _begin_grace(tier, counter, now)
             refusal = _meet_grace(tier, counter, after=after, now=now)
             if refusal is not None and _is_grace_news(tier, counter, before=before, is_recorded=is_recorded):
@@ -105,6 +108,7 @@ def meet_tiers(
                 reached=tier,
                 refusal=refusal,
                 signals=tuple(signal for signal in signals if signal.tier is tier),
+                grace_tier=grace_tier,
                 suspending=suspending,
             )
     return Meeting(
@@ -112,6 +116,7 @@ def meet_tiers(
         signals=tuple(signals),
         buckets=buckets,
         grace_ends_us=grace_ends_us,
+        grace_tier=grace_tier,
         suspending=suspending,
     )
 
@@ -122,9 +127,20 @@ def _part(tier: QuotaTier, before: int, after: int) -> int:
     return upper - max(before, tier.lower)
 
 
+def grace_terms(tier: QuotaTier) -> list[int]:
+    """What a grace depends on: with other terms it begins anew."""
+    return [tier.lower, tier.grace_units or 0, tier.grace_seconds or 0]
+
+
+def find_grace(tier: QuotaTier, counter: Counter) -> dict[str, Any]:
+    """What the counter keeps of the tier's grace: ``ends`` (by time), ``is_over``, ``value`` at its end."""
+    grace: dict[str, Any] = counter.details.get("grace", {})
+    return grace if grace.get("terms") == grace_terms(tier) else {}
+
+
 def _begin_grace(tier: QuotaTier, counter: Counter, now: datetime) -> int | None:
     """When a grace by time ends that the first crossing of the period begins now; None: not one of those."""
-    if tier.grace_seconds is None or "grace_ends" in counter.details:
+    if tier.grace_seconds is None or "ends" in find_grace(tier, counter):
         return None
     return to_us(now) + tier.grace_seconds * SECOND_US
 
@@ -134,10 +150,15 @@ def _meet_grace(tier: QuotaTier, counter: Counter, *, after: int, now: datetime)
         if after <= tier.lower + tier.grace_units:
             return None
         return Refusal(tier=tier, kind="exceeded", limit=tier.lower + tier.grace_units)
-    ends_us: int | None = counter.details.get("grace_ends")
-    if ends_us is None or to_us(now) < ends_us:
+    if not _has_grace_ended(tier, counter, now):
         return None
     return Refusal(tier=tier, kind="exceeded", limit=tier.lower)
+
+
+def _has_grace_ended(tier: QuotaTier, counter: Counter, now: datetime) -> bool:
+    """Whether a grace by time began and is over."""
+    ends_us: int | None = find_grace(tier, counter).get("ends")
+    return tier.grace_seconds is not None and ends_us is not None and to_us(now) >= ends_us
 
 
 def _is_grace_news(tier: QuotaTier, counter: Counter, *, before: int, is_recorded: bool) -> bool:
@@ -145,7 +166,7 @@ def _is_grace_news(tier: QuotaTier, counter: Counter, *, before: int, is_recorde
 
     A grace by time is told by time itself.
     """
-    if tier.grace_units is None or counter.details.get("is_grace_over"):
+    if tier.grace_units is None or find_grace(tier, counter).get("is_over"):
         return False
     return is_recorded or before > tier.lower
 
@@ -187,11 +208,9 @@ def limit_now(quota: Quota, counter: Counter, now: datetime) -> int | None:
     """The value that no request may pass now; None when none is set."""
     limit = quota.limit
     if quota.has_grace:
-        ends_us: int | None = counter.details.get("grace_ends")
-        if ends_us is not None and to_us(now) >= ends_us:
-            for tier in quota.tiers:
-                if tier.grace_seconds is not None:
-                    limit = tier.lower if limit is None else min(limit, tier.lower)
+        for tier in quota.tiers:
+            if _has_grace_ended(tier, counter, now):
+                limit = tier.lower if limit is None else min(limit, tier.lower)
     return limit
 
 
@@ -209,7 +228,7 @@ def overage_units(quota: Quota, counter: Counter, value: int) -> int:
         if tier.policy == "AllowWithGrace":
             lower = tier.lower + tier.grace_units if tier.grace_units is not None else None
             if lower is None:
-                lower = max(tier.lower, counter.details.get("grace_value", upper))
+                lower = max(tier.lower, find_grace(tier, counter).get("value", upper))
         elif tier.policy not in {"AllowWithOverage", "Deny", "SuspendUsage"}:
             continue
         total += max(0, upper - lower)

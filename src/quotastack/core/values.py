@@ -67,9 +67,11 @@ def first_refusal(quota: Quota) -> int | None:
     return min(found, default=None)
 
 
-def _find_value(draft: Draft, catalog: Catalog, metric: Metric) -> tuple[dict[str, Any], ValueSource]:
+def _find_value(
+    draft: Draft, catalog: Catalog, metric: Metric, *, with_override: bool = True
+) -> tuple[dict[str, Any], ValueSource]:
     override = draft.overrides.get(metric.key)
-    if override is not None:
+    if override is not None and with_override:
         return override.value, "override"
     if draft.subscriptions:
         values = [v.entitlements[metric.key] for _, v in governing_subscriptions(draft, catalog, metric.key)]
@@ -100,4 +102,10 @@ def find_quota(draft: Draft, catalog: Catalog, metric: Metric) -> Quota | None:
     if not draft.overrides and not draft.subscriptions and metric.default_value is None:
         return None
     value, _ = _find_value(draft, catalog, metric)
+    return quota_in(value, metric)
+
+
+def quota_without_override(draft: Draft, catalog: Catalog, metric: Metric) -> Quota | None:
+    """The quota that would count if the customer had no override of ``metric``."""
+    value, _ = _find_value(draft, catalog, metric, with_override=False)
     return quota_in(value, metric)
