@@ -104,7 +104,10 @@ OPERATIONS: tuple[tuple[str, str, Json | None], ...] = (
         {"from": "2040-01-01T00:00:00Z", "to": "2040-02-01T00:00:00Z"},
     ),
     ("GET", "/v1/events/{event}", None),
+    ("GET", "/v1/webhooks/deliveries/{delivery}", None),
     ("POST", "/v1/webhooks/deliveries/{delivery}/redeliver", {}),
+    ("POST", "/v1/webhooks/deliveries/{delivery}/skip", {}),
+    ("POST", "/v1/webhooks/listeners/{listener}/pull", {}),
     ("POST", "/v1/admin/api-keys/{api_key}/revoke", {}),
     ("GET", "/v1/tenants/{tenant}/config", None),
     ("PATCH", "/v1/tenants/{tenant}/config", {"overage_policy": "allow"}),
@@ -208,6 +211,7 @@ def build(story: Story) -> dict[str, str]:
         "endpoint": endpoint_id,
         "event": story.events()[0]["id"],
         "delivery": answer(story.api.get("/v1/webhooks/deliveries"), 200)["data"][0]["id"],
+        "listener": answer(story.post("/v1/webhooks/listeners"), 201)["id"],
         "api_key": api_key,
         "tenant": story.tenant.tenant_id,
     }

@@ -12,6 +12,7 @@ from quotastack.services.container import Services, run_services
 from quotastack.workers.deliveries import DeliveryWorker
 from quotastack.workers.due_customers import DueCustomersWorker
 from quotastack.workers.loop import run_workers
+from quotastack.workers.retention import RetentionWorker
 
 
 @contextlib.asynccontextmanager
@@ -20,6 +21,6 @@ async def run_process(
 ) -> AsyncGenerator[Services]:
     """Services with sweeps and deliveries beside them; the workers end before what they work with."""
     async with run_services(settings, target, secret) as services:
-        workers = (DueCustomersWorker(services), DeliveryWorker(services))
+        workers = (DueCustomersWorker(services), DeliveryWorker(services), RetentionWorker(services))
         async with run_workers(workers, shutdown_seconds=settings.shutdown_seconds):
             yield services

@@ -18,6 +18,7 @@ from quotastack.services.audit import record_audit
 from quotastack.services.caller import Caller, system_caller
 from quotastack.services.container import Services
 from quotastack.services.idempotency import Stored, run_once
+from quotastack.services.webhook_shortcut import config_secret_text, follow_config
 from quotastack.store.environments import (
     insert_tenant,
     lock_environment,
@@ -101,6 +102,12 @@ async def create_first_tenant(services: Services, *, name: str) -> NewTenant | N
         return await _insert_tenant(tx, services, name=name, live_id=live_id)
 
 
+async def has_tenants(services: Services) -> bool:
+    """Whether anything was ever set up here."""
+    async with services.database.reads.acquire() as connection:
+        return bool(await select_environments(connection))
+
+
 async def _insert_tenant(
     tx: Connection, services: Services, *, name: str, live_id: EnvironmentId
 ) -> NewTenant:
@@ -175,6 +182,9 @@ async def patch_config(
         config.update(changes)
         config = {name: value for name, value in config.items() if value is not None}
         await update_config(tx, caller.environment_id, config=config)
+        if not changes.keys().isdisjoint({"webhook_url", "webhook_secret_sealed"}):
+            secret_text = config_secret_text(services, caller, config.get("webhook_secret_sealed"))
+            await follow_config(tx, services, caller, url=config.get("webhook_url"), secret_text=secret_text)
         await raise_version(tx, caller.environment_id, is_catalog=False)
         after = _show(config)
         await record_audit(

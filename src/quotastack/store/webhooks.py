@@ -98,8 +98,9 @@ CANCEL_DELIVERIES: Final = """
 INSERT_DELIVERIES: Final = f"""
     WITH given AS (
         SELECT *
-          FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::uuid[], $8::text[], $9::boolean[])
-            AS given (id, endpoint_id, lane_id, customer_id, sequence, event_id, event_type, is_pulled)
+          FROM unnest(
+                $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::uuid[], $8::text[], $9::boolean[]
+               ) AS given (id, endpoint_id, lane_id, customer_id, sequence, event_id, event_type, is_pulled)
     ), queued AS (
         INSERT INTO quotastack.webhook_deliveries
             (environment_id, id, endpoint_id, lane_id, customer_id, sequence, event_id, event_type, origin)
