@@ -17,6 +17,7 @@ from tests.model.subscriptions import Subscriptions
 from tests.model.worlds import START, Command, World
 
 from quotastack.core.advance import advance, refresh_due_at
+from quotastack.core.assets import ResumeAsset, SuspendAsset
 from quotastack.core.balance_events import tell_balance
 from quotastack.core.catalog import (
     Catalog,
@@ -234,6 +235,12 @@ class CoreDriver:
     def _refund_topup(self, *, block_id: str, credits_mc: int | None = None) -> CoreCommand:
         return RefundTopup(block_id=block_id, credits_mc=credits_mc)
 
+    def _suspend_asset(self, *, metric: str) -> CoreCommand:
+        return SuspendAsset(billable_metric_key=metric)
+
+    def _resume_asset(self, *, metric: str) -> CoreCommand:
+        return ResumeAsset(billable_metric_key=metric)
+
     def _set_policy(self, *, policy: Any) -> CoreCommand:
         return ChangeCustomer(overage_policy=policy)
 
@@ -444,7 +451,7 @@ def _catalog(world: World) -> Catalog:
     order = "desc" if world.descending else "asc"
     config = EnvironmentConfig(overage_policy=world.policy, overage_limit=world.limit, priority_order=order)
     by_id = {rule.id: rule for some in rules.values() for rule in some}
-    variants = {(name, 1): _variant(terms, at) for name, terms in world.variants.items()}
+    variants = {(name, 1): _variant(terms, at, world.prices) for name, terms in world.variants.items()}
     latest = {variant.id: variant for variant in variants.values()}
     return Catalog(
         version=1,
@@ -457,7 +464,7 @@ def _catalog(world: World) -> Catalog:
     )
 
 
-def _variant(terms: Row, at: Any) -> Variant:
+def _variant(terms: Row, at: Any, prices: Row) -> Variant:
     templates = tuple(
         GrantTemplate(
             expires_with_cycle=template["recurrence"] == "cycle" and "expires_after_seconds" not in template,
@@ -474,7 +481,9 @@ def _variant(terms: Row, at: Any) -> Variant:
         name=terms["id"],
         created_at=at,
         updated_at=at,
-        **{**terms, "templates": templates},
+        entitlements={metric: {} for metric in prices} if terms["lists"] else {},
+        **{name: value for name, value in terms.items() if name not in {"templates", "lists"}},
+        templates=templates,
     )
 
 

@@ -12,6 +12,7 @@ def random_variant(random: Random, number: int) -> Row:
     variant: Row = {
         "id": f"variant_{number}",
         "billing_mode": billing_mode,
+        "lists": random.random() < 0.6,
         "interval": "month" if plain else random.choice(["day", "week", "month", "year"]),
         "renewal_due_days": 3,
         "grace_period_days": random.choice([1, 3]),

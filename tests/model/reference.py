@@ -122,25 +122,22 @@ class Credits:
         )
 
     def _run_instant(self) -> None:
-        """Holds end, blocks expire, pending blocks start; then what was freed settles the overdraft."""
-        touched = set()
+        """Holds end, blocks expire, pending blocks start; each settles the overdraft with what it frees."""
         for hold in self.holds:
             if hold["status"] == "active" and hold["expires_at"] <= self.now:
                 hold["status"] = "expired"
                 self._write("reservation_expired", hold["unit"], 0, -hold["amount"])
                 self._expire_kept(hold)
-                touched.add(hold["unit"])
+                self._settle(hold["unit"])
         due = [block for block in self.blocks if self._may_expire(block) and block["expires_at"] <= self.now]
         for unit in {block["unit"] for block in due}:
             self._expire_due([block for block in due if block["unit"] == unit], unit)
-            touched.add(unit)
+            self._settle(unit)
         for block in self.blocks:
             if block["status"] == "pending" and block["effective_at"] <= self.now:
                 block["status"] = "active"
                 self._write("grant", block["unit"], block["remaining"])
-                touched.add(block["unit"])
-        for unit in touched:
-            self._settle(unit)
+                self._settle(block["unit"])
 
     def _expire_due(self, due: list[Row], unit: str) -> None:
         """What holds made before still need is kept, in the block, for them alone."""
@@ -183,11 +180,17 @@ class Credits:
         """Free credits pay the overdraft off."""
         owed = self.overdraft.get(unit, 0)
         free = max(0, self.in_blocks(unit) - self.reserved(unit))
-        amount = min(owed, free)
+        usable = sum(block["remaining"] for block in self.live(unit) if self._is_spendable(block))
+        amount = min(owed, free, usable)
         if amount:
             self._draw(unit, amount)
             self.overdraft[unit] = owed - amount
             self._write("overage_settlement", unit, 0)
+
+    def _is_spendable(self, block: Row) -> bool:
+        """Not a kept rest, and not due to expire at this very instant."""
+        over = block["expires_at"] is not None and block["expires_at"] <= self.now and not block.get("frozen")
+        return block["kept"] is None and not over
 
     # -- debits ----------------------------------------------------------------------------------
 
@@ -195,7 +198,9 @@ class Credits:
         """Take from blocks in burn order; a kept rest pays for its own holds only."""
         draws = []
         for block in self.live(unit):
-            usable = block["kept"] is None or (hold is not None and hold["id"] in block["kept"])
+            usable = self._is_spendable(block) or (
+                hold is not None and block["kept"] is not None and hold["id"] in block["kept"]
+            )
             part = min(block["remaining"], amount) if usable else 0
             if part:
                 block["remaining"] -= part
@@ -235,7 +240,11 @@ class Credits:
             return rule["overage_policy"], rule.get("overage_limit")
         if self.customer_policy is not None:
             return self.customer_policy, None
-        return self.environment_policy
+        return self.plan_policy() or self.environment_policy
+
+    def plan_policy(self) -> tuple[str, int | None] | None:
+        """What the subscription's variant sets; see subscriptions.py."""
+        return None
 
     def _affordable(self, unit: str, amount: int, rule: Rule | None, *, held: int = 0) -> None:
         """402 unless the effective balance covers the amount or the overage policy lets it through.

@@ -20,6 +20,8 @@ class DryRun(Exception):  # noqa: N818 - an answer, not a failure.
 class Spending(Credits):
     """A customer who uses, reserves, commits and takes back."""
 
+    is_plain = False  # Whether the debit at hand is of plain credits, of no metric.
+
     # -- prices ------------------------------------------------------------------------------------
 
     def _rule(self, metric: str, dimensions: dict[str, str], at: int) -> Rule | None:
@@ -51,6 +53,9 @@ class Spending(Credits):
             self.positions[key] = self.positions.get(key, Fraction(0)) + units
 
     # -- what quotas add; see quotas.py --------------------------------------------------------------
+
+    def require_entitled(self, metric: str, at: int) -> None:
+        """Refuse what a subscription refuses; see subscriptions.py."""
 
     def counted(self, metric: str, units: Fraction, dimensions: dict[str, str]) -> Fraction:
         """How far an event moves its counter, which is what it is charged for."""
@@ -87,6 +92,8 @@ class Spending(Credits):
     ) -> Row:
         """One usage event, ``late`` microseconds old."""
         unit, at = self.metrics[metric]["unit"], self.now - late
+        self.is_plain = False
+        self.require_entitled(metric, at)
         self._refuse_when_suspended(unit)
         moved = self.counted(metric, units, dimensions or {})
         self.meet(metric, moved, at, record=record)
@@ -177,10 +184,12 @@ class Spending(Credits):
         rule, amount = None, credits_mc or 0
         if metric is not None and units is not None:
             unit = self.metrics[metric]["unit"]
+            self.require_entitled(metric, self.now)
             self._refuse_when_suspended(unit)
             self.meet(metric, units, self.now)
             rule, amount = self.price(metric, dimensions or {}, units, self.now)
         self._refuse_when_suspended(unit)
+        self.is_plain = metric is None
         if amount == 0 and self.effective(unit) < 0:
             raise Grey("a hold of nothing on a negative effective balance")
         self._affordable(unit, amount, rule)
@@ -208,6 +217,7 @@ class Spending(Credits):
         units = hold["units"] if actual_units is None else actual_units
         named_mc = held if actual_mc is None else actual_mc
         cost = named_mc if metric is None else self.commit_price(hold, units)
+        self.is_plain = metric is None
         if cost > held:
             if self.suspended.get(unit):
                 raise Grey("the excess of a commit on a suspended account")

@@ -26,6 +26,42 @@ class Subscriptions(Quotas):
         self.numbers = 0
         self.turns = 0
 
+    # -- what a subscription decides of usage --------------------------------------------------------
+
+    def _live(self) -> Row | None:
+        subscription = self.subscription
+        return subscription if subscription is not None and subscription["status"] in LIVE else None
+
+    def plan_policy(self) -> tuple[str, int | None] | None:
+        subscription = self._live()
+        if subscription is None:
+            return None
+        terms = self._terms(subscription)
+        policy = terms.get("overage_policy") or ("allow" if terms["billing_mode"] == "postpaid" else None)
+        if policy is None:
+            return None
+        if self.is_plain or not terms["lists"] or subscription["status"] == "paused":
+            if (policy, None) != self.environment_policy:
+                raise Grey("whether a variant's overage policy covers what the variant does not list")
+            return None
+        return policy, None
+
+    def require_entitled(self, metric: str, at: int) -> None:
+        subscription = self._live()
+        if subscription is None or not self._terms(subscription)["lists"]:
+            return
+        if subscription["status"] == "paused":
+            raise Refused("not-entitled")
+        if at < subscription["start"] or (subscription["status"] == "overdue" and at < subscription["end"]):
+            raise Grey("where a late event stands in the periods of a subscription")
+
+    def price_period(self, metric: str, at: int) -> Any:
+        """The subscription's period where its variant lists the metric; overdue has entered the next one."""
+        subscription = self._live()
+        if subscription is None or not self._terms(subscription)["lists"]:
+            return super().price_period(metric, at)
+        return "subscription", subscription["end" if subscription["status"] == "overdue" else "start"]
+
     # -- time ------------------------------------------------------------------------------------
 
     def next_due(self) -> int:
@@ -174,6 +210,12 @@ class Subscriptions(Quotas):
         for unit in self.units():
             self._settle(unit)
 
+    def _leave_turn(self) -> None:
+        """The subscription's turns no longer end its blocks, not even spent ones that come back later."""
+        for block in self.blocks:
+            if block.get("in_turn"):
+                block["in_turn"] = False
+
     def _next_period(self, subscription: Row) -> None:
         """Rollover leaves, the rest expires, invoiced overdraft is cleared, rollover and grants come."""
         if subscription["pending"] is not None:
@@ -245,6 +287,7 @@ class Subscriptions(Quotas):
         self._expire_plan_blocks(blocks)
         if self._terms(subscription)["billing_mode"] == "postpaid":
             self._bill_overdraft()
+        self._leave_turn()
         subscription.update(status=status, ticks={}, canceling=False, pending=None)
         self._settle_all()
 
@@ -359,8 +402,8 @@ class Subscriptions(Quotas):
             self._expire_plan_blocks(blocks)
             for block in self.blocks:
                 block.pop("frozen", None)
+        self._leave_turn()
         for block in blocks:
-            block["in_turn"] = False
             del block["kind"]  # What is kept is the customer's, no longer the plan's.
         subscription.update(status="canceled", ticks={}, canceling=False, pending=None)
         self._settle_all()
@@ -412,6 +455,7 @@ class Subscriptions(Quotas):
         if credits_then == "reset":
             if any(self.overdraft.values()):
                 raise Grey("whether a period that restarts invoices overdraft")
+            self._leave_turn()
             subscription.update(anchor=self.now, index=0, granted=set())
             self._set_period(subscription)
             subscription["paid_through"] = subscription["end"]
