@@ -17,7 +17,6 @@ from quotastack.api.fields import (
     Money,
     Name,
     NonNegativeAmount,
-    NonNegativeInt,
     PageQuery,
     PositiveAmount,
     PositiveInt,
@@ -125,7 +124,7 @@ class AutoTopupTerms(Body, frozen=True, kw_only=True):
     credits: PositiveAmount | UnsetType = UNSET
     max_per_period: PositiveInt | UnsetType | None = UNSET
     period: Literal["day", "week", "month", "year"] = "month"
-    cooldown_seconds: Annotated[NonNegativeInt, Meta(le=366 * 86_400)] = 0
+    cooldown_seconds: Annotated[int, Meta(ge=0, le=366 * 86_400)] = 0
     unit: Unit = DEFAULT_UNIT
 
 
