@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from quotastack import __version__
+from quotastack.cli.demo import CUSTOMER, METRIC, create_demo
 from quotastack.runtime.secret import write_private_file
 from quotastack.runtime.settings import Settings
 from quotastack.services.container import Services
@@ -16,8 +17,6 @@ from quotastack.services.tenants import create_first_tenant
 
 DEFAULT_TENANT: Final = "Default"
 FILE_NAME: Final = "env"
-CUSTOMER: Final = "user_123"
-METRIC: Final = "api_calls"
 
 
 class FirstStart(msgspec.Struct, frozen=True):
@@ -39,6 +38,7 @@ async def prepare_first_start(services: Services, *, url: str) -> FirstStart | N
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys = f"QS_BASE_URL={url}\nQS_TEST_KEY={made.test_key}\nQS_LIVE_KEY={made.live_key}\n"
     write_private_file(data / FILE_NAME, keys.encode())
+    await create_demo(services, made)
     return FirstStart(made.test_key, made.live_key)
 
 

@@ -19,6 +19,10 @@ from quotastack.services.container import Services
 BACKLOG: Final = 2048
 BIND_ATTEMPTS: Final = 20
 BIND_WAIT_SECONDS: Final = 0.1
+ANSWER_SECONDS: Final = 30
+
+# A socket that listens on all addresses is reached on the machine itself by its loopback address.
+LOOPBACKS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 class Server(uvicorn.Server):
@@ -81,10 +85,28 @@ async def bind(host: str, port: int) -> socket.socket:
     raise AssertionError("the last attempt returns or raises")
 
 
+async def wait_until_answered(listener: socket.socket, stop: asyncio.Event) -> None:
+    """Return once some process answers on the socket; a request waits in its queue until one does."""
+
+    async def ask() -> None:
+        host, port = listener.getsockname()[:2]
+        reader, writer = await asyncio.open_connection(LOOPBACKS.get(host, host), port)
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    asked = asyncio.create_task(ask())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([asked, stopping], timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    for task in (asked, stopping):
+        task.cancel()
+    await asyncio.gather(asked, stopping, return_exceptions=True)
+
+
 def base_url(settings: Settings, listener: socket.socket) -> str:
     """Where callers reach the server: the setting, else the socket's own address."""
     if settings.origin is not None:
         return settings.origin.rstrip("/")
     host, port = listener.getsockname()[:2]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{shown}:{port}"
+    reached = str(LOOPBACKS.get(host, host))
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"

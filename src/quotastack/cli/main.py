@@ -130,6 +130,14 @@ def doctor(data: DataOption = None) -> None:
     raise typer.Exit(_run(examine(_load(data=data))))
 
 
+@app.command(epilog=SETTINGS_HELP)
+def verify(data: DataOption = None) -> None:
+    """Check every invariant of every ledger. Exit code 1, with the first broken entry, when one does not hold."""
+    from quotastack.cli.verify import verify_installation
+
+    raise typer.Exit(_run(verify_installation(_load(data=data))))
+
+
 @app.command()
 def version() -> None:
     """Print the version."""

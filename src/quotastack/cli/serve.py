@@ -9,14 +9,16 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from quotastack.cli.background import run_process
-from quotastack.cli.first_start import announce, prepare_first_start
-from quotastack.cli.listening import base_url, bind, make_server
+from quotastack.cli.first_start import FirstStart, announce, prepare_first_start
+from quotastack.cli.listening import base_url, bind, make_server, wait_until_answered
 from quotastack.cli.stopping import Stopper
 from quotastack.cli.supervisor import supervise
 from quotastack.runtime.bootstrap import Installation, open_installation
 from quotastack.runtime.embedded import Cluster
 from quotastack.runtime.settings import Settings
 from quotastack.runtime.telemetry import get_logger
+from quotastack.services.container import open_services, run_services
+from quotastack.services.tenants import has_tenants
 
 CLUSTER_WATCH_SECONDS: Final = 1.0
 
@@ -44,11 +46,10 @@ async def _serve(
 ) -> None:
     url = base_url(settings, listener)
     if settings.workers > 1:
-        # The first start needs an engine of its own, which ends before the workers begin.
-        async with run_process(settings, installation.target, installation.secret) as services:
-            first_start = await prepare_first_start(services, url=url)
+        first_start = await _prepare_before_workers(settings, installation, url)
         stopper.has_started()
         async with supervise(settings, installation, listener, stopper.requested):
+            await wait_until_answered(listener, stopper.requested)
             announce(settings, url, first_start)
             await stopper.requested.wait()
         return
@@ -58,6 +59,17 @@ async def _serve(
         stopper.has_started(server)
         announce(settings, url, first_start)
         await server.serve(sockets=[listener])
+
+
+async def _prepare_before_workers(
+    settings: Settings, installation: Installation, url: str
+) -> FirstStart | None:
+    """The first start with an engine of its own, which ends before the workers begin; nothing on later ones."""
+    async with open_services(settings, installation.target, installation.secret) as services:
+        if await has_tenants(services):
+            return None
+    async with run_services(settings, installation.target, installation.secret) as services:
+        return await prepare_first_start(services, url=url)
 
 
 @contextlib.asynccontextmanager

@@ -59,7 +59,7 @@ def _draw_jitter() -> int:
 class DeliveryWorker:
     """One worker of a process. ``draw`` gives the jitter of a wait, in thousandths of it."""
 
-    name: Final = "deliveries"
+    name = "deliveries"
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ log = get_logger(__name__)
 class RetentionWorker:
     """Forgets old events and deliveries of every environment until told to stop."""
 
-    name: Final = "retention"
+    name = "retention"
 
     def __init__(self, services: Services) -> None:
         self._services = services
