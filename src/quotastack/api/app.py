@@ -61,6 +61,10 @@ CAPABILITIES: Final = (
     "reservations",
     "entitlements",
     "assets",
+    "plans",
+    "plan_parts",
+    "subscriptions",
+    "test_clock",
     "webhooks",
     "webhook_log",
 )

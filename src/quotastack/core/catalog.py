@@ -86,6 +86,7 @@ class GrantTemplate(msgspec.Struct, frozen=True, kw_only=True):
     accumulation_cap: int | None = None
     in_trial: bool = False
     metadata: dict[str, Any] = {}
+    created_at: datetime | None = None
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
