@@ -35,7 +35,7 @@ from quotastack.core.errors import (
 from quotastack.core.ids import EnvironmentId
 from quotastack.engine.environments import load_environment
 from quotastack.engine.submission import Outcome, Pending
-from quotastack.runtime.random_ids import new_id, random_bytes
+from quotastack.runtime.random_ids import new_id, new_salt
 from quotastack.runtime.tenancy import begin, commit, rollback, switch_environment
 from quotastack.store.batch_writes import (
     INSERT_LEDGER_TEXTS,
@@ -63,7 +63,6 @@ if TYPE_CHECKING:
     from quotastack.engine.environments import Environment, Environments
     from quotastack.runtime.database import Connection
 
-SALT_BYTES: Final = 16
 NOTICE_BYTES_MAX: Final = 7_900
 
 log = structlog.get_logger(__name__)
@@ -76,10 +75,6 @@ class PoisonedBatchError(Exception):
 
 class CommitUnknownError(Exception):
     """The connection was lost at COMMIT: the keys tell, under the customers' locks, what happened."""
-
-
-def _new_salt() -> bytes:
-    return random_bytes(SALT_BYTES)
 
 
 class BatchParts(msgspec.Struct, frozen=True):
@@ -254,7 +249,7 @@ class EnvironmentBatch:
             request_id=caller.request_id,
             actor=caller.actor,
             new_id=new_id,
-            new_salt=_new_salt,
+            new_salt=new_salt,
             idempotency_key=None if submission.key is None else submission.key.key,
         )
 

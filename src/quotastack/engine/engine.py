@@ -23,7 +23,7 @@ from quotastack.engine.lanes import Lane
 from quotastack.engine.listener import Listener
 from quotastack.engine.submission import Outcome, Pending, Submission
 from quotastack.runtime.clock import monotonic_seconds
-from quotastack.runtime.random_ids import new_id, random_bytes
+from quotastack.runtime.random_ids import new_id, new_salt
 from quotastack.runtime.tenancy import environment_transaction
 from quotastack.store.states import load_states, read_clock, select_customer_ids
 
@@ -177,7 +177,7 @@ class Engine:
             request_id=getattr(caller, "request_id", None),
             actor=getattr(caller, "actor", SYSTEM),
             new_id=new_id,
-            new_salt=lambda: random_bytes(16),
+            new_salt=new_salt,
         )
         for _ in range(_SLICES_MAX):
             if advance(draft, context):

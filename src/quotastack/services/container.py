@@ -9,6 +9,7 @@ from quotastack.core.ids import EnvironmentId
 from quotastack.engine.engine import Engine
 from quotastack.engine.environments import Environments
 from quotastack.runtime.clock import Clock, DatabaseClock, HostClock
+from quotastack.runtime.collector import tune_collector
 from quotastack.runtime.database import Database, DatabaseTarget
 from quotastack.runtime.secret import InstallationSecret
 from quotastack.runtime.settings import Settings
@@ -76,4 +77,5 @@ async def run_services(
         services = Services(settings, secret=secret, database=database, clock=clock)
         stack.push_async_callback(services.engine.stop)
         await services.engine.start()
+        tune_collector()
         yield services
