@@ -175,7 +175,7 @@ def test_a_rate_limit_is_exact() -> None:
 
 
 @pytest.mark.parametrize(("resume", "is_suspended_in_april"), [("manual", True), ("next_period", False)])
-def test_suspension_lasts_until_resumed(resume: str, is_suspended_in_april: bool) -> None:
+def test_suspension_lasts_until_resumed(*, resume: str, is_suspended_in_april: bool) -> None:
     world = World(quota(tier(10), tier(None, "OverUsage", "SuspendUsage", resume=resume)))
     world.use(10)
     assert world.use(1) == "asset-suspended"
