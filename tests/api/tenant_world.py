@@ -71,6 +71,7 @@ OPERATIONS: tuple[tuple[str, str, Json | None], ...] = (
     ("PATCH", "/v1/plans/{plan}/variants/{variant}", {"name": "renamed"}),
     ("GET", "/v1/plans/{plan}/variants/{variant}/credit-grants", None),
     ("POST", "/v1/plans/{plan}/variants/{variant}/credit-grants", {"credits": 1_000, "recurrence": "cycle"}),
+    ("GET", "/v1/plans/{plan}/variants/{variant}/credit-grants/{template}", None),
     ("DELETE", "/v1/plans/{plan}/variants/{variant}/credit-grants/{template}", None),
     ("GET", "/v1/plans/{plan}/variants/{variant}/entitlements", None),
     (
@@ -78,6 +79,7 @@ OPERATIONS: tuple[tuple[str, str, Json | None], ...] = (
         "/v1/plans/{plan}/variants/{variant}/entitlements",
         {"billable_metric_key": "{metric}", "value": {}},
     ),
+    ("GET", "/v1/plans/{plan}/variants/{variant}/entitlements/{metric}", None),
     ("PATCH", "/v1/plans/{plan}/variants/{variant}/entitlements/{metric}", {"value": {"enabled": False}}),
     ("DELETE", "/v1/plans/{plan}/variants/{variant}/entitlements/{metric}", None),
     ("GET", "/v1/subscriptions/{subscription}", None),

@@ -137,7 +137,7 @@ def test_s5_yearly_contract_on_monthly_cycles(story: Story) -> None:
     story.advance(seconds=1)
     (soon,) = story.events("contract.ending_soon", customer)
     same_instant(soon["created_at"], ends - timedelta(days=30))
-    assert len(story.events("subscription.renewed", customer)) == 11
+    assert len(story.events("subscription.renewed", customer)) == 10, "April to January"
 
     story.advance_to(ends)
     assert len(story.events("contract.renewed", customer)) == 1
