@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final, cast
@@ -158,9 +159,17 @@ class GuardedConnector(aiohttp.TCPConnector):
     A connection that is kept alive was checked when it was made, and is used for the same host and port only.
     """
 
-    def __init__(self, *, allow_private: bool, limit: int, resolver: AbstractResolver | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        allow_private: bool,
+        limit: int,
+        resolver: AbstractResolver | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._allow_private = allow_private
         super().__init__(
+            ssl=True if tls is None else tls,
             resolver=GuardedResolver(resolver or SystemResolver(), allow_private=allow_private),
             use_dns_cache=False,
             limit=limit,

@@ -34,13 +34,21 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sender:
-    """Sends deliveries; holds connections to receivers and nothing of ours."""
+    """Sends deliveries; holds connections to receivers and nothing of ours.
+
+    Certificates are verified, by the system's authorities unless ``tls`` says otherwise.
+    """
 
     def __init__(
-        self, *, allow_private: bool, connections_max: int, resolver: AbstractResolver | None = None
+        self,
+        *,
+        allow_private: bool,
+        connections_max: int,
+        resolver: AbstractResolver | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._connector = GuardedConnector(
-            allow_private=allow_private, limit=connections_max, resolver=resolver
+            allow_private=allow_private, limit=connections_max, resolver=resolver, tls=tls
         )
         self._session = aiohttp.ClientSession(
             connector=self._connector,
@@ -63,33 +71,38 @@ class Sender:
     ) -> Answer:
         """POST ``body``; never raises for what a receiver does.
 
-        The deadline covers resolving, connecting, TLS, writing and waiting for the status. Redirects are not
-        followed. At most 64 KiB of the answer are read, undecoded.
+        The deadline covers resolving, connecting, TLS, writing and waiting for the status; the answer's body
+        gets one second more. Redirects are not followed. At most 64 KiB are read, undecoded.
         """
         started_at = monotonic_seconds()
         try:
             async with asyncio.timeout(deadline_seconds):
-                answer = await self._post(url, body=body, headers=headers)
+                response = await self._session.post(url, data=body, headers=headers, allow_redirects=False)
         except TimeoutError:
             answer = Answer(error=f"no answer within {deadline_seconds:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             answer = Answer(error=_describe(error))
+        else:
+            answer = await _take_answer(response)
         duration_ms = round((monotonic_seconds() - started_at) * 1_000)
         return msgspec.structs.replace(answer, duration_ms=duration_ms)
 
-    async def _post(self, url: str, *, body: bytes, headers: dict[str, str]) -> Answer:
-        async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-            try:
-                content = await _read_some(response)
-            finally:
-                # What was not read is not waited for: the connection is of no further use then.
-                if not response.content.at_eof():
-                    response.close()
-            return Answer(
-                status=response.status,
-                retry_after=response.headers.get("Retry-After"),
-                excerpt=clean_excerpt(content),
-            )
+
+async def _take_answer(response: aiohttp.ClientResponse) -> Answer:
+    """The answer, whose status is known by now: what happens to its body changes nothing."""
+    try:
+        content = await _read_some(response)
+    finally:
+        # What was not read is not waited for: the connection is of no further use then.
+        if response.content.at_eof():
+            response.release()
+        else:
+            response.close()
+    return Answer(
+        status=response.status,
+        retry_after=response.headers.get("Retry-After"),
+        excerpt=clean_excerpt(content),
+    )
 
 
 async def _read_some(response: aiohttp.ClientResponse) -> bytes:
@@ -121,11 +134,12 @@ def _describe(error: BaseException) -> str:
     current: BaseException | None = error
     while current is not None and len(chain) < 5:
         chain.append(current)
-        current = getattr(current, "os_error", None) or current.__cause__
+        inner = getattr(current, "certificate_error", None) or getattr(current, "os_error", None)
+        current = inner or current.__cause__
     for found in chain:
         if isinstance(found, AddressDeniedError):
             return str(found)
-        if isinstance(found, ssl.SSLCertVerificationError):
+        if isinstance(found, ssl.SSLCertVerificationError) and hasattr(found, "verify_message"):
             return f"TLS: {found.verify_message}"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "the host's name cannot be resolved"
@@ -133,7 +147,7 @@ def _describe(error: BaseException) -> str:
         return "TLS: the handshake failed"
     if isinstance(error, aiohttp.ClientConnectorError):
         return "the connection was refused or failed"
-    if isinstance(error, (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, ConnectionError)):
+    if isinstance(error, (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, ConnectionError)):
         return "the connection was closed before an answer"
     if isinstance(error, aiohttp.InvalidURL):
         return "the URL is not valid"
