@@ -500,9 +500,16 @@ class TestHeaders:
         )
         refused(answer, 400, MALFORMED)
 
-    def test_too_long(self, client: httpx2.Client) -> None:
-        status, _heard = raw_get(client, b"/v1/customers", b"X-Long: " + b"x" * 100_000)
-        assert 400 <= status < 500
+    @pytest.mark.parametrize("count", [1, 1000])
+    def test_too_long(self, client: httpx2.Client, count: int) -> None:
+        lines = [b"X-Long-%d: " % number + b"x" * (100_000 // count) for number in range(count)]
+        status, heard = raw_get(client, b"/v1/customers", *lines)
+        assert status == 400, heard
+        assert b"application/problem+json" in heard
+
+    def test_a_head_that_never_ends(self, client: httpx2.Client) -> None:
+        status, heard = speak(client, b"GET /v1/customers HTTP/1.1\r\nX-Long: " + b"x" * 100_000)
+        assert status == 400, heard
 
     def test_a_body_shorter_than_said(self, client: httpx2.Client) -> None:
         """The server waits for the rest; hanging up changes nothing and hurts nobody."""

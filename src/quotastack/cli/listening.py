@@ -12,6 +12,7 @@ from typing import Final
 import uvicorn
 
 from quotastack.api.app import create_app
+from quotastack.api.http_protocol import BoundedProtocol
 from quotastack.runtime.embedded import EmbeddedError
 from quotastack.runtime.settings import Settings
 from quotastack.services.container import Services
@@ -39,7 +40,7 @@ def make_server(settings: Settings, services: Services) -> Server:
     config = uvicorn.Config(
         create_app(services),
         loop="none",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         interface="asgi3",
