@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from quotastack.core.errors import FieldFault, InsufficientScopeError, NotFoundError, ValidationFailedError
 from quotastack.core.idempotency import IdempotencyKey
 from quotastack.core.ids import EnvironmentId, TenantId
+from quotastack.core.subscription_terms import fits_fallback
 from quotastack.runtime.database import Connection
 from quotastack.runtime.random_ids import new_id
 from quotastack.runtime.tenancy import environment_transaction, switch_environment
@@ -30,6 +31,7 @@ from quotastack.store.environments import (
     update_config,
 )
 from quotastack.store.idempotency import bind_answer, claim_key
+from quotastack.store.plans import load_plans
 
 NAME_LENGTH_MAX: Final = 255
 LATE_EVENT_WINDOW_SECONDS_MAX: Final = 31 * 86_400
@@ -179,6 +181,9 @@ async def patch_config(
         await lock_environment(tx, caller.environment_id)
         config = await select_config(tx, caller.environment_id)
         before = _show(config)
+        free_variant_id = changes.get("default_free_plan_variant_id")
+        if isinstance(free_variant_id, str):
+            await _require_free_variant(tx, caller, free_variant_id)
         config.update(changes)
         config = {name: value for name, value in config.items() if value is not None}
         await update_config(tx, caller.environment_id, config=config)
@@ -250,6 +255,19 @@ def _check_name(name: str) -> None:
 def _require_own_tenant(caller: Caller, tenant_id: str) -> None:
     if tenant_id != caller.tenant_id:
         raise NotFoundError("There is no such tenant.")
+
+
+async def _require_free_variant(tx: Connection, caller: Caller, variant_id: str) -> None:
+    variant = (await load_plans(tx, caller.environment_id)).latest_variants.get(variant_id)
+    if variant is None:
+        fault = "There is no such plan variant."
+    elif variant.archived_at is not None:
+        fault = "The plan variant is archived."
+    elif not fits_fallback(variant):
+        fault = "The free plan's variant must be postpaid, without trial and contract."
+    else:
+        return
+    raise ValidationFailedError.at("/default_free_plan_variant_id", fault)
 
 
 def _show(config: dict[str, Any]) -> TenantConfig:
