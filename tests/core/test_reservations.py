@@ -1,0 +1,336 @@
+"""Reservations decided in memory: what is held, how a commit is priced and paid, how a hold ends."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.core.metering_world import START, World
+
+from quotastack.core.commits import CommitReservation
+from quotastack.core.customer_state import Hold
+from quotastack.core.draft import replace
+from quotastack.core.errors import (
+    AssetSuspendedError,
+    ConflictError,
+    InsufficientCreditsError,
+    NotFoundError,
+    ReservationNotActiveError,
+    ValidationFailedError,
+)
+from quotastack.core.holds import HELD_RESERVATIONS_MAX
+from quotastack.core.reservations import ExtendReservation, ReleaseReservation, Reserve
+from quotastack.core.usage import RecordUsage
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.metric()
+    world.rule(unit_cost=10)
+    return world
+
+
+def reserve(world: World, units: Any = 1, **more: Any) -> Any:
+    return world.run(Reserve(billable_metric_key="calls", estimated_units=units, **more))
+
+
+def commit(world: World, hold: Any, units: Any = None, **more: Any) -> Any:
+    return world.run(CommitReservation(reservation_id=hold.id, actual_units=units, **more))
+
+
+def use(world: World, units: int = 1, **more: Any) -> Any:
+    return world.run(RecordUsage(billable_metric_key="calls", units=units, **more))
+
+
+def sums(world: World) -> tuple[int, int, int]:
+    account = world.account()
+    return account.balance_mc, account.reserved_mc, account.overdraft_mc
+
+
+def test_hold_lowers_what_can_be_used(world: World) -> None:
+    world.grant(100)
+    hold = reserve(world, 6, ttl_seconds=120, metadata={"job": "1"})
+    assert (hold.status, hold.reserved_amount, hold.estimated_units, hold.effective_balance) == (
+        "active",
+        60,
+        6,
+        40,
+    )
+    assert hold.expires_at == START + timedelta(seconds=120)
+    with pytest.raises(InsufficientCreditsError) as refusal:
+        use(world, 5)
+    assert refusal.value.extra == {"required": 50, "available": 40, "shortfall": 10}
+    with pytest.raises(InsufficientCreditsError):
+        reserve(world, 5)
+    use(world, 4)
+    world.check_sums()
+
+
+@pytest.mark.parametrize(
+    ("actual", "committed", "returned", "balance"),
+    [(None, 60, 0, 40), (6, 60, 0, 40), (0, 0, 60, 100), (2, 20, 40, 80), (10, 100, 0, 0)],
+)
+def test_commit_below_at_and_above_the_estimate(
+    world: World, actual: Any, committed: int, returned: int, balance: int
+) -> None:
+    block = world.grant(100)
+    hold = reserve(world, 6)
+    answer = commit(world, hold, actual)
+    assert (answer.status, answer.committed_amount, answer.returned_amount) == (
+        "committed",
+        committed,
+        returned,
+    )
+    assert (answer.balance, answer.reserved_balance) == (balance, 0)
+    assert [(draw.block_id, draw.amount) for draw in answer.blocks] == (
+        [(block.id, committed)] if committed else []
+    )
+    (entry,) = world.entries("commit")
+    assert (entry.delta_mc, entry.reserved_delta_mc) == (-committed, -60)
+    event = world.usage(answer.usage_id)
+    units = 6 if actual is None else actual
+    assert (event.reservation_id, event.units, event.cost_mc) == (hold.id, units, committed)
+    assert world.draft.counters["calls", "asset"].value == units
+    assert len(world.events("reservation.committed")) == 1
+    world.check_sums()
+
+
+def test_excess_that_is_not_covered_leaves_the_hold(world: World) -> None:
+    world.grant(100)
+    hold = reserve(world, 6)
+    with pytest.raises(InsufficientCreditsError) as refusal:
+        commit(world, hold, 11)
+    assert refusal.value.extra == {"required": 50, "available": 40, "shortfall": 10}
+    assert sums(world) == (100, 60, 0)
+    assert commit(world, hold, 10).balance == 0
+
+
+def test_excess_takes_nothing_that_another_hold_needs(world: World) -> None:
+    world.grant(100)
+    hold = reserve(world, 6)
+    other = reserve(world, 3)
+    with pytest.raises(InsufficientCreditsError):
+        commit(world, hold, 8)
+    assert commit(world, hold, 7).balance == 30
+    assert commit(world, other).balance == 0
+    world.check_sums()
+
+
+def test_excess_by_overage_policy() -> None:
+    world = World(overage_policy="allow", overage_limit=15)
+    world.metric()
+    world.rule(unit_cost=10)
+    world.grant(50)
+    hold = reserve(world, 5)
+    with pytest.raises(InsufficientCreditsError):
+        commit(world, hold, 7)
+    answer = commit(world, hold, 6)
+    assert (answer.committed_amount, answer.overage, answer.balance) == (60, 10, -10)
+    assert [entry.type for entry in world.entries()] == ["grant", "reserve", "commit", "overage"]
+    world.check_sums()
+
+
+def test_reserve_beyond_the_balance_counts_other_holds_in_the_limit() -> None:
+    world = World(overage_policy="allow", overage_limit=20)
+    world.metric()
+    world.rule(unit_cost=10)
+    world.grant(10)
+    first = reserve(world, 2)
+    with pytest.raises(InsufficientCreditsError):
+        reserve(world, 2)
+    second = reserve(world, 1)
+    assert world.account().effective_mc == -20
+    assert commit(world, first).overage == 20, "what another hold needs stays in its block"
+    assert commit(world, second).overage == 0
+    assert sums(world) == (-20, 0, 20)
+    world.check_sums()
+
+
+def test_commit_is_priced_by_the_rule_of_reserve_time(world: World) -> None:
+    world.grant(1_000)
+    hold = reserve(world, 5)
+    world.now = START + timedelta(minutes=1)
+    world.rule(unit_cost=900)
+    answer = commit(world, hold, 4)
+    assert (answer.committed_amount, answer.rule_id) == (40, hold.rule_id)
+
+
+def test_commit_is_priced_at_its_own_position() -> None:
+    world = World()
+    world.metric()
+    world.rule(tiers=({"up_to": 10, "unit_cost": 10}, {"up_to": None, "unit_cost": 1}))
+    world.grant(1_000)
+    hold = reserve(world, 10)
+    assert hold.reserved_amount == 100
+    assert use(world, 5).cost == 50, "held units never move the price"
+    assert commit(world, hold).committed_amount == 55
+
+
+def test_a_hold_of_nothing_stays_free(world: World) -> None:
+    world.metric("free")
+    hold = world.run(Reserve(billable_metric_key="free", estimated_units=3))
+    assert hold.reserved_amount == 0
+    world.rule("free", unit_cost=10)
+    assert commit(world, hold).committed_amount == 0
+
+
+def test_plain_credits(world: World) -> None:
+    world.grant(100, unit="tokens")
+    hold = world.run(Reserve(credits_mc=60, unit="tokens"))
+    assert (hold.unit, hold.reserved_amount, hold.effective_balance) == ("tokens", 60, 40)
+    with pytest.raises(ValidationFailedError):
+        commit(world, hold, 5)
+    answer = commit(world, hold, actual_credits_mc=45)
+    assert (answer.committed_amount, answer.returned_amount, answer.balance) == (45, 15, 55)
+    assert world.usage(answer.usage_id).billable_metric_key == ""
+    other = world.run(Reserve(credits_mc=10, unit="tokens"))
+    assert commit(world, other).committed_amount == 10
+    world.check_sums()
+
+
+def test_units_are_not_credits(world: World) -> None:
+    world.grant(100)
+    hold = reserve(world)
+    with pytest.raises(ValidationFailedError):
+        commit(world, hold, actual_credits_mc=1)
+    with pytest.raises(ValidationFailedError):
+        commit(world, hold, -1)
+    with pytest.raises(ValidationFailedError):
+        reserve(world, "1.5")
+
+
+@pytest.mark.parametrize("aggregation", ["Gauge", "TotalCounter"])
+def test_readings_cannot_be_held(world: World, aggregation: Any) -> None:
+    world.metric("level", aggregation=aggregation)
+    with pytest.raises(ValidationFailedError):
+        world.run(Reserve(billable_metric_key="level", estimated_units=1))
+
+
+# -- how it ends ---------------------------------------------------------------------------------------
+
+
+def test_release(world: World) -> None:
+    world.grant(100)
+    hold = reserve(world, 6)
+    answer = world.run(ReleaseReservation(reservation_id=hold.id))
+    assert (answer.status, answer.returned_amount, answer.effective_balance) == ("released", 60, 100)
+    assert len(world.events("reservation.released")) == 1
+    world.check_sums()
+
+
+@pytest.mark.parametrize("end", ["committed", "released", "expired"])
+def test_final_is_final(world: World, end: str) -> None:
+    world.grant(100)
+    hold = reserve(world, 6, ttl_seconds=60)
+    if end == "committed":
+        commit(world, hold)
+    elif end == "released":
+        world.run(ReleaseReservation(reservation_id=hold.id))
+    else:
+        world.now = START + timedelta(seconds=60)
+    for command in (
+        CommitReservation(reservation_id=hold.id),
+        ReleaseReservation(reservation_id=hold.id),
+        ExtendReservation(reservation_id=hold.id, ttl_seconds=60),
+    ):
+        with pytest.raises(ReservationNotActiveError) as refusal:
+            world.run(command)
+        assert refusal.value.extra["reservation_status"] == end
+    world.check_sums()
+
+
+def test_row_that_was_read_before_it_expired(world: World) -> None:
+    """The row was loaded under the lock while it was active; its time came before the command ran."""
+    stale = Hold(id="h", unit="credits", reserved_mc=5, expires_at=START, created_at=START)
+    world.draft.extra["hold", "h"] = stale
+    with pytest.raises(ReservationNotActiveError) as refusal:
+        world.run(ReleaseReservation(reservation_id="h"))
+    assert refusal.value.extra["reservation_status"] == "expired"
+    with pytest.raises(NotFoundError):
+        world.run(ReleaseReservation(reservation_id="unknown"))
+
+
+def test_expiry_at_the_instant(world: World) -> None:
+    world.grant(100)
+    hold = reserve(world, 6, ttl_seconds=60)
+    world.now = START + timedelta(seconds=60) - timedelta(microseconds=1)
+    commit_in_time = world.draft.freeze()
+    assert hold.id in commit_in_time.holds
+    world.now = START + timedelta(seconds=60)
+    use(world, 10)
+    assert sums(world) == (0, 0, 0)
+    (entry,) = world.entries("reservation_expired")
+    assert (entry.occurred_at, entry.reserved_delta_mc) == (world.now, -60)
+    world.check_sums()
+
+
+def test_extend_counts_from_now(world: World) -> None:
+    world.grant(100)
+    hold = reserve(world, 6, ttl_seconds=60)
+    world.now = START + timedelta(seconds=50)
+    answer = world.run(ExtendReservation(reservation_id=hold.id, ttl_seconds=60))
+    assert answer.expires_at == START + timedelta(seconds=110)
+    world.now = START + timedelta(seconds=109)
+    assert commit(world, hold).status == "committed"
+
+
+def test_seven_days_in_all(world: World) -> None:
+    world.grant(100)
+    hold = reserve(world, 6, ttl_seconds=86_400)
+    for day in range(1, 7):
+        world.now = START + timedelta(days=day, minutes=-day)
+        world.run(ExtendReservation(reservation_id=hold.id, ttl_seconds=86_400))
+    world.now = START + timedelta(days=6)
+    answer = world.run(ExtendReservation(reservation_id=hold.id, ttl_seconds=86_400))
+    assert answer.expires_at == START + timedelta(days=7)
+    world.now = START + timedelta(days=6, seconds=1)
+    with pytest.raises(ConflictError):
+        world.run(ExtendReservation(reservation_id=hold.id, ttl_seconds=86_400))
+
+
+def test_credits_kept_for_a_hold_pay_its_commit_after_their_expiry(world: World) -> None:
+    world.grant(100, expires_at=START + timedelta(seconds=10))
+    hold = reserve(world, 6, ttl_seconds=60)
+    world.now = START + timedelta(seconds=10)
+    with pytest.raises(InsufficientCreditsError):
+        use(world, 1)
+    assert sums(world) == (60, 60, 0)
+    answer = commit(world, hold, 5)
+    assert (answer.committed_amount, answer.balance) == (50, 0), "what was not used expires with the hold"
+    assert sum(entry.delta_mc for entry in world.entries("expire")) == -50
+    world.check_sums()
+
+
+def test_suspended_account(world: World) -> None:
+    world.grant(100)
+    hold = reserve(world, 6)
+    world.draft.put_account(replace(world.account(), status="suspended"))
+    with pytest.raises(AssetSuspendedError):
+        reserve(world, 1)
+    with pytest.raises(AssetSuspendedError):
+        world.run(Reserve(credits_mc=1))
+    with pytest.raises(AssetSuspendedError):
+        commit(world, hold, 7)
+    assert commit(world, hold, 6).status == "committed", "an earlier hold still lands"
+
+
+def test_at_most_ten_thousand_holds(world: World) -> None:
+    world.grant(100)
+    reserve(world, 1)
+    (hold,) = world.draft.holds.values()
+    crowd = {
+        str(number): replace(hold, id=str(number), reserved_mc=0) for number in range(HELD_RESERVATIONS_MAX)
+    }
+    world.draft.holds = crowd
+    with pytest.raises(ConflictError):
+        reserve(world, 1)
+
+
+def test_created_is_told_only_to_who_named_it(world: World) -> None:
+    world.grant(100)
+    reserve(world)
+    assert world.events("reservation.created") == []
+    world.named_events = frozenset({"reservation.created"})
+    hold = reserve(world, 2)
+    (told,) = world.events("reservation.created")
+    assert (told["reservation_id"], told["estimated_units"], told["effective_balance"]) == (hold.id, 2, 70)
