@@ -14,7 +14,6 @@ from quotastack.core.amounts import units_on_the_wire
 from quotastack.core.blocks import free_after_hold
 from quotastack.core.changes import UsageEvent
 from quotastack.core.charges import tell_charge, write_charge
-from quotastack.core.counters import check_event_fields
 from quotastack.core.credit_views import view_draws
 from quotastack.core.draft import replace
 from quotastack.core.errors import ValidationFailedError
@@ -61,7 +60,8 @@ class CommitReservation(OneReservation, frozen=True, kw_only=True):
         units = read_event_units(self.actual_units, metric, pointer="/actual_units")
         if units is None:
             units = hold.estimated_units or 0
-        check_event_fields(metric, units=units, value=None)
+        if units < 0:
+            raise ValidationFailedError.at("/actual_units", "Must be 0 or more.")
         count = plan_count(
             draft,
             context,

@@ -15,7 +15,6 @@ from msgspec import UNSET, UnsetType
 
 from quotastack.core.amounts import units_on_the_wire
 from quotastack.core.commands import Command, Needs
-from quotastack.core.counters import check_event_fields
 from quotastack.core.customer_state import Hold
 from quotastack.core.draft import replace
 from quotastack.core.entitlements import require_entitled
@@ -132,7 +131,8 @@ class Reserve(Command, frozen=True, kw_only=True):
         units = read_event_units(self.estimated_units, metric, pointer="/estimated_units")
         if units is None:
             raise ValidationFailedError.at("/estimated_units", "Is required with billable_metric_key.")
-        check_event_fields(metric, units=units, value=None)
+        if units < 0:
+            raise ValidationFailedError.at("/estimated_units", "Must be 0 or more.")
         return units
 
     @staticmethod
