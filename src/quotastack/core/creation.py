@@ -16,12 +16,5 @@ DEFAULT_UNIT: Final = "credits"
 def open_customer(draft: Draft, context: Context) -> None:
     """Open the default account of a customer who was created this instant, and tell of them."""
     draft.put_account(Account(unit=DEFAULT_UNIT))
-    draft.add_event(
-        context,
-        "customer.created",
-        {
-            "customer_id": draft.customer.id,
-            "external_customer_id": draft.customer.external_id,
-            "created_at": draft.customer.created_at,
-        },
-    )
+    # The envelope names the customer; what stands in data outlives a deletion.
+    draft.add_event(context, "customer.created", {"created_at": draft.customer.created_at})
