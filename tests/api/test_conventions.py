@@ -7,9 +7,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from quotastack.api.rate_limits import RateLimiter
-from quotastack.core.ids import EnvironmentId
-
 KEYS = "/v1/admin/api-keys"
 
 
@@ -212,20 +209,6 @@ class TestRateLimit:
         assert 1 <= int(refused.headers["retry-after"]) <= 20
         assert refused.headers["ratelimit"].startswith('"default";r=0;t=')
         assert api.with_key(tenant.live_key).get(KEYS).status == 200
-
-    def test_it_fills_evenly(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        now = 1000.0
-        monkeypatch.setattr("quotastack.api.rate_limits.monotonic_seconds", lambda: now)
-        limiter = RateLimiter()
-        environment = EnvironmentId("e")
-        assert [limiter.take(environment, 60)[0] for _ in range(61)] == [True] * 60 + [False]
-        assert limiter.take(environment, 60)[2] == 1
-        now += 0.5
-        assert limiter.take(environment, 60)[0] is False
-        now += 0.5
-        assert limiter.take(environment, 60)[0] is True
-        now += 3600
-        assert [limiter.take(environment, 60)[0] for _ in range(61)] == [True] * 60 + [False]
 
 
 class TestConfig:

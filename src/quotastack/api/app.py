@@ -20,7 +20,8 @@ import msgspec
 
 from quotastack.api.auth import KeyRing, presented_key
 from quotastack.api.errors import PROBLEM_TYPE, encode_problem, known_refusal, status_of
-from quotastack.api.rate_limits import RateLimiter, too_many
+from quotastack.api.http_protocol import CYCLE, answer_at_once
+from quotastack.api.rate_limits import limit_headers, too_many
 from quotastack.api.reading import (
     ClientGoneError,
     Readers,
@@ -40,9 +41,11 @@ from quotastack.core.errors import (
     ProblemError,
     UnavailableError,
 )
+from quotastack.core.ids import EnvironmentId
 from quotastack.runtime.clock import monotonic_seconds
 from quotastack.runtime.telemetry import get_logger
 from quotastack.services.container import Services
+from quotastack.services.request_limits import RequestLimits
 
 # Every module here has ROUTES; a new capability is one more line.
 CAPABILITIES: Final = (
@@ -55,6 +58,7 @@ CAPABILITIES: Final = (
     "customers",
     "credits",
     "topups",
+    "integrations",
     "verification",
     "metering",
     "usage",
@@ -100,7 +104,7 @@ class Application:
         for bound in self.table.bound:
             bound.reads = Readers(bound)
         self._keys = KeyRing(services)
-        self._limiter = RateLimiter()
+        self._limits = RequestLimits(services)
         self._flushing: asyncio.TimerHandle | None = None
         # What a path of a GET says never changes, and the same customers are checked again and again.
         self._known_paths: dict[bytes, tuple[BoundRoute, Mapping[str, str], CustomerRef | None]] = {}
@@ -166,7 +170,7 @@ class Application:
             if known.scopes:
                 caller.require_scope(route.scope)
             if known.requests_per_minute is not None and route.is_rate_limited:
-                self._limit(request, known.environment_id, known.requests_per_minute)
+                await self._limit(request, known.environment_id, known.requests_per_minute)
         if segments:
             read_path(request, bound, segments)
             if method == "GET" and len(raw_path) <= KNOWN_PATH_BYTES_MAX:
@@ -210,11 +214,11 @@ class Application:
         response.headers = (*response.headers, allow)
         return response
 
-    def _limit(self, request: Request, environment_id: Any, requests_per_minute: int) -> None:
-        is_allowed, headers, wait = self._limiter.take(environment_id, requests_per_minute)
-        request.limit_headers = headers
-        if not is_allowed:
-            raise too_many(wait)
+    async def _limit(self, request: Request, environment_id: EnvironmentId, requests_per_minute: int) -> None:
+        allowance = await self._limits.take(environment_id, requests_per_minute)
+        request.limit_headers = limit_headers(allowance, requests_per_minute)
+        if not allowance.is_allowed:
+            raise too_many(allowance, requests_per_minute)
 
     def _name(self, error: Exception, request: Request) -> ProblemError:
         refusal = known_refusal(error)
@@ -269,6 +273,9 @@ async def _send(send: Send, request: Request, response: Response) -> None:
         headers += response.headers
     if request.limit_headers:
         headers += request.limit_headers
+    cycle = request.scope.get(CYCLE)
+    if cycle is not None and answer_at_once(cycle, response.status, headers, encoded):
+        return
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     is_head = request.scope["method"] == "HEAD"
     await send({"type": "http.response.body", "body": b"" if is_head else encoded})

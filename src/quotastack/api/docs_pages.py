@@ -68,7 +68,10 @@ async def get_docs(_request: Request) -> Response:
     index = find_page("index")
     if index is not None:
         return Response(200, index.page, headers=PAGE_HEADERS, content_type=HTML_TYPE)
-    lines = [f"- [{page.title}](/docs/{page.path}): {page.summary}" for page in list_pages()]
+    lines = [
+        f"- [{page.title}](/docs/{page.path})" + (f": {page.summary}" if page.summary else "")
+        for page in list_pages()
+    ]
     source = "# QuotaStack\n\n" + "\n".join([*lines, "- [API reference](/reference)", "- [Errors](/errors)"])
     return Response(200, render_page("Docs", source), headers=PAGE_HEADERS, content_type=HTML_TYPE)
 

@@ -80,16 +80,18 @@ def _pages() -> dict[str, MarkdownPage]:
 
 
 def find_page(path: str) -> MarkdownPage | None:
-    """A document by its path below ``/docs/``; None when there is none."""
-    return _pages().get(path)
+    """A document by its path below ``/docs/``; one of a folder by its name alone too, where no other has it."""
+    pages = _pages()
+    found = pages.get(path)
+    if found is None and "/" not in path:
+        namesakes = [page for known, page in pages.items() if known.endswith(f"/{path}")]
+        found = namesakes[0] if len(namesakes) == 1 else None
+    return found
 
 
 def list_pages() -> list[MarkdownPage]:
-    """The documents of the first level, ``index`` first, then by name."""
-    return sorted(
-        (page for path, page in _pages().items() if "/" not in path),
-        key=lambda page: (page.path != "index", page.path),
-    )
+    """The documents: those of the first level, ``index`` first, then folder by folder."""
+    return sorted(_pages().values(), key=lambda page: ("/" in page.path, page.path != "index", page.path))
 
 
 def render_page(title: str, source: str, *, markdown_url: str | None = None) -> bytes:
