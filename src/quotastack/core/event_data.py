@@ -121,7 +121,7 @@ class CreditRefunded(EventData, kw_only=True):
 
 
 class CreditBalanceLow(EventData, kw_only=True):
-    """The effective balance fell through the threshold; told again only after it rose above it."""
+    """The balance fell through the threshold; told again only after it rose above it."""
 
     unit: Unit
     threshold: Amount

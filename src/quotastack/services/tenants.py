@@ -50,9 +50,13 @@ class NewTenant(msgspec.Struct, frozen=True):
 
 
 class TenantConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The environment's settings, defaults filled in. The webhook's secret is never shown."""
+    """The environment's settings, defaults filled in. Secrets are never shown.
+
+    ``stripe_webhook_path`` is where Stripe's events go, null until ``stripe_webhook_secret`` is set.
+    """
 
     webhook_url: str | None = None
+    stripe_webhook_path: str | None = None
     overage_policy: Literal["block", "allow", "notify"] = "block"
     overage_limit: int | None = None
     low_balance_threshold: int | None = None
@@ -67,6 +71,7 @@ class TenantConfigPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     webhook_url: str | UnsetType | None = UNSET
     webhook_secret: str | UnsetType | None = UNSET
+    stripe_webhook_secret: str | UnsetType | None = UNSET
     overage_policy: Literal["block", "allow", "notify"] | UnsetType | None = UNSET
     overage_limit: int | UnsetType | None = UNSET
     low_balance_threshold: int | UnsetType | None = UNSET
@@ -176,6 +181,7 @@ async def patch_config(
         changes["webhook_secret_sealed"] = sealed.hex()
     elif secret is None:
         changes["webhook_secret_sealed"] = None
+    _seal_stripe_secret(services, caller, changes)
 
     async def work(tx: Connection) -> tuple[int, Any]:
         await lock_environment(tx, caller.environment_id)
@@ -245,6 +251,19 @@ async def reset_test_environment(services: Services, caller: Caller, *, key: Ide
     return await run_once(services, caller, key, work)
 
 
+def _seal_stripe_secret(services: Services, caller: Caller, changes: dict[str, Any]) -> None:
+    """Replace Stripe's secret by its sealed form, and say where its events go."""
+    secret = changes.pop("stripe_webhook_secret", UNSET)
+    if secret is UNSET:
+        return
+    changes["stripe_webhook_secret_sealed"] = changes["stripe_webhook_path"] = None
+    if isinstance(secret, str):
+        purpose = f"stripe webhook secret {caller.environment_id}"
+        sealed = services.secret.seal(secret.encode(), purpose=purpose)
+        changes["stripe_webhook_secret_sealed"] = sealed.hex()
+        changes["stripe_webhook_path"] = f"/v1/integrations/stripe/webhook/{caller.environment_id}"
+
+
 def _check_name(name: str) -> None:
     if not 1 <= len(name.strip()) <= NAME_LENGTH_MAX or not name.isprintable():
         raise ValidationFailedError.at(
@@ -288,6 +307,8 @@ def _check_patch(patch: TenantConfigPatch) -> None:
         value = getattr(patch, name)
         if isinstance(value, int) and not least <= value <= most:
             faults.append(FieldFault(f"/{name}", f"Must be from {least} to {most}."))
+    if isinstance(patch.stripe_webhook_secret, str) and not 16 <= len(patch.stripe_webhook_secret) <= 255:
+        faults.append(FieldFault("/stripe_webhook_secret", "Must have 16 to 255 characters."))
     if isinstance(patch.webhook_url, str) and not patch.webhook_url.startswith(("http://", "https://")):
         faults.append(FieldFault("/webhook_url", "Must be an http or https URL."))
     if faults:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -107,3 +108,29 @@ async def upsert_package(tx: Connection, environment_id: EnvironmentId, package:
         package.created_at,
         package.updated_at,
     )
+
+
+SELECT_PAID_BLOCK: Final = """
+    SELECT p.block_id::text, p.customer_id::text, b.unit
+      FROM payment_ids AS p
+      JOIN blocks AS b
+        ON b.environment_id = p.environment_id AND b.customer_id = p.customer_id AND b.id = p.block_id
+     WHERE p.environment_id = current_setting('quotastack.environment_id')::uuid
+       AND p.external_payment_id = ANY($1::text[])
+     ORDER BY array_position($1::text[], p.external_payment_id)
+     LIMIT 1
+"""
+
+
+class PaidBlock(msgspec.Struct, frozen=True):
+    """The block that a payment bought, and whose it is."""
+
+    block_id: str
+    customer_id: str
+    unit: str
+
+
+async def select_paid_block(tx: Connection, payment_ids: Sequence[str]) -> PaidBlock | None:
+    """What was granted for a payment that goes by one of these names, the first known one."""
+    row: Any = await tx.fetchrow(SELECT_PAID_BLOCK, payment_ids)
+    return None if row is None else PaidBlock(row["block_id"], row["customer_id"], row["unit"])
