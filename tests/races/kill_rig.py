@@ -50,7 +50,7 @@ class Load:
         assert not self.unexpected, self.unexpected[:5]
 
     def _call(self, server: ServerProcess, key: str, run: int, number: int) -> None:
-        client = server.client(key)
+        client = Client(server.base_url, key)
         count = 0
         while not self.stopping.is_set():
             count += 1

@@ -100,6 +100,7 @@ class ServerProcess:
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.log = data.parent / f"server-{self.port}.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.clients: list[Client] = []
 
     def start(self, *, timeout_seconds: float = 60) -> "ServerProcess":
         """Serve, and return when the server says that it is ready."""
@@ -133,9 +134,15 @@ class ServerProcess:
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        self._close_clients()
+
+    def _close_clients(self) -> None:
+        while self.clients:
+            self.clients.pop().close()
 
     def stop(self) -> None:
         """Ask the process to end, and wait until it has."""
+        self._close_clients()
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             try:
@@ -149,7 +156,9 @@ class ServerProcess:
         return int(pid_file.read_text().splitlines()[0])
 
     def client(self, api_key: str) -> Client:
-        return Client(self.base_url, api_key)
+        """A client of this server, closed with it at the latest."""
+        self.clients.append(Client(self.base_url, api_key))
+        return self.clients[-1]
 
 
 def run_command(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
