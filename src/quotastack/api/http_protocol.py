@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from quotastack.api.errors import encode_problem
 from quotastack.core.errors import MalformedRequestError
@@ -20,6 +20,39 @@ if TYPE_CHECKING:
 
 HEAD_MAX_BYTES: Final = 64 * 1024
 HEAD_SECONDS: Final = 30.0
+
+
+# Where the application finds the exchange that a request belongs to; servers other than ours do not set it.
+CYCLE: Final = "quotastack.cycle"
+
+
+def answer_at_once(cycle: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
+    """Write a whole answer in one piece; false when it has to go the long way through ``send``.
+
+    ``send`` takes the head and the body apart and writes each: two system calls, which were two fifths of the
+    time of a check. ``headers`` hold the right ``content-length`` and nothing of a caller's that was not looked at.
+    """
+    if (
+        cycle.response_started
+        or cycle.disconnected
+        or cycle.flow.write_paused
+        or not cycle.keep_alive
+        or cycle.scope["method"] == "HEAD"
+    ):
+        return False
+    parts = [STATUS_LINE[status]]
+    for name, value in cycle.default_headers:
+        parts += (name, b": ", value, b"\r\n")
+    for name, value in headers:
+        parts += (name, b": ", value, b"\r\n")
+    parts += (b"\r\n", body)
+    cycle.response_started = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.write(b"".join(parts))
+    cycle.response_complete = True
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
 
 
 class HeadTooLargeError(Exception):
@@ -73,6 +106,8 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refusal = f"The request line and headers have more than {HEAD_MAX_BYTES} bytes."
                 raise HeadTooLargeError
         super().on_headers_complete()
+        cycle: Any = self.cycle
+        cycle.scope[CYCLE] = cycle
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the name is uvicorn's
         """Answer what the parser refused; ``msg`` is uvicorn's, ours says more."""
