@@ -13,13 +13,15 @@ SCRIPTS: Final = Path(__file__).parent / "scripts"
 
 
 class Result(NamedTuple):
-    """One run: operations a second and latencies in microseconds."""
+    """One run: operations a second, latencies in microseconds, processor time for each operation."""
 
     per_second: float
     p50_us: float = 0.0
     p95_us: float = 0.0
     p99_us: float = 0.0
     errors: int = 0
+    server_us: float = 0.0
+    database_us: float = 0.0
 
 
 class MissingToolError(Exception):
@@ -77,3 +79,28 @@ def run_pgbench(
     )
     at = [latencies[int(len(latencies) * share)] for share in (0.5, 0.95, 0.99)] if latencies else [0, 0, 0]
     return Result(float(found[1]), *at)
+
+
+def cpu_seconds(root: int) -> dict[int, float]:
+    """Processor time of a process and everything below it, by process id; ended children count with their parent."""
+    parents: dict[int, int] = {}
+    used: dict[int, float] = {}
+    tick = os.sysconf("SC_CLK_TCK")
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(entry.name)] = int(fields[1])
+        used[int(entry.name)] = sum(int(value) for value in fields[11:15]) / tick
+    wanted = {root}
+    while grown := {pid for pid, parent in parents.items() if parent in wanted and pid not in wanted}:
+        wanted |= grown
+    return {pid: used[pid] for pid in wanted if pid in used}
+
+
+def spent(before: dict[int, float], after: dict[int, float]) -> float:
+    """Processor seconds between two looks."""
+    return sum(seconds - before.get(pid, 0.0) for pid, seconds in after.items())

@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 sys.path.insert(0, str(Path(__file__).parent))
 
 import asyncpg
-from load import MissingToolError, Result, run_pgbench, run_wrk
+from load import MissingToolError, Result, cpu_seconds, run_pgbench, run_wrk, spent
 from world import Tenant, call, create_tenant, database_environment, fill, serving, serving_hello
 
 from quotastack.runtime.embedded import Cluster
@@ -82,7 +82,8 @@ class Bench:
         self.samples.setdefault(name, []).append(result)
         print(
             f"  {name:<12} {result.per_second:>9,.0f}/s  p50 {result.p50_us / 1000:>7.2f} ms"
-            f"  p99 {result.p99_us / 1000:>7.2f} ms  errors {result.errors}",
+            f"  p99 {result.p99_us / 1000:>7.2f} ms  errors {result.errors}"
+            f"  CPU server {result.server_us:>5.0f} us, database {result.database_us:>5.0f} us",
             flush=True,
         )
 
@@ -107,8 +108,8 @@ class Bench:
             for number in range(self.rounds):
                 print(f"round {number + 1} of {self.rounds}", flush=True)
                 self._measure_floors()
-                with serving(self.data) as (base_url, _):
-                    self._measure_server(base_url, tenant)
+                with serving(self.data) as (base_url, pid):
+                    self._measure_server(base_url, tenant, pid)
         finally:
             self.cluster.leave()
         return {name: _median(found) for name, found in self.samples.items()}
@@ -130,7 +131,7 @@ class Bench:
         await owner.close()
 
     def _measure_floors(self) -> None:
-        program = find_binaries().directory / "pgbench"
+        program = find_binaries(None).directory / "pgbench"
         where = database_environment(self.cluster, "floors")
 
         def floor(name: str, script: str, clients: int, accounts: int = CUSTOMERS) -> None:
@@ -152,7 +153,9 @@ class Bench:
                 "hello 32", run_wrk("hello", url=url, connections=32, seconds=self.seconds, environment={})
             )
 
-    def _measure_server(self, base_url: str, tenant: Tenant) -> None:
+    def _measure_server(self, base_url: str, tenant: Tenant, pid: int) -> None:
+        postmaster = int((self.data / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+
         def load(
             name: str, script: str, connections: int, customers: int = CUSTOMERS, scale: float = 1
         ) -> None:
@@ -162,10 +165,19 @@ class Bench:
                 "BENCH_CUSTOMERS": str(customers),
                 "BENCH_PREFIX": f"{os.getpid()}:{self.serial}",
             }
+            before = cpu_seconds(pid), cpu_seconds(postmaster)
             result = run_wrk(
                 script, url=base_url, connections=connections, seconds=self.seconds, environment=where
             )
-            self.note(name, result._replace(per_second=result.per_second * scale))
+            count = max(1.0, result.per_second * scale * self.seconds)
+            self.note(
+                name,
+                result._replace(
+                    per_second=result.per_second * scale,
+                    server_us=spent(before[0], cpu_seconds(pid)) / count * 1e6,
+                    database_us=spent(before[1], cpu_seconds(postmaster)) / count * 1e6,
+                ),
+            )
 
         load("warm-up", "usage", 32)
         load("usage 1", "usage", 1)
