@@ -6,7 +6,7 @@ units above the hold count as recorded. A commit writes a usage event, which can
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, UnsetType
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from quotastack.core.context import Context
     from quotastack.core.customer_state import Hold
     from quotastack.core.draft import Draft
+    from quotastack.core.overage import PolicyOfOverage
+    from quotastack.core.periods import Period
     from quotastack.core.quotas import CountPlan
 
 
@@ -123,17 +125,8 @@ def _write_commit(
     debit = decide_commit(draft, context, hold=hold, cost_mc=cost_mc, policy=policy)
     quota: QuotaStanding | UnsetType = UNSET
     usage_id = context.new_id()
-    returned_mc = max(0, hold.reserved_mc - cost_mc)
-    committed = replace(
-        hold,
-        status="committed",
-        committed_mc=cost_mc,
-        returned_mc=returned_mc,
-        usage_id=usage_id,
-        ended_at=context.now,
-        terms=hold.terms if metric is None else {**hold.terms, "actual_units": units},
-    )
-    draft.put_hold(committed)
+    terms = hold.terms if metric is None else {**hold.terms, "actual_units": units}
+    committed = _end(draft, context, hold, cost_mc=cost_mc, usage_id=usage_id, terms=terms)
     if count is not None and cost is not None:
         quota = apply_count(draft, context, count, cost_mc=cost_mc)
         apply_cost(draft, context, cost)
@@ -162,11 +155,8 @@ def _write_commit(
     )
     draft.add_usage_event(event)
     _tell_commit(draft, context, event, committed=committed, metric=metric)
-    if context.catalog.named_events or event.overage_mc:
-        told_units = None if metric is None else units_on_the_wire(units, metric.scale)
-        start = None if cost is None else cost.period_start
-        period = None if cost is None or start is None else (start, cost.period_end or context.now)
-        tell_charge(draft, context, event, metric=metric, units=told_units, policy=policy, period=period)
+    period = None if cost is None else cost.period
+    _tell_charge(draft, context, event, metric=metric, policy=policy, period=period)
     return answer_hold(
         draft,
         context,
@@ -176,6 +166,22 @@ def _write_commit(
         quota=quota,
         ledger_sequence=UNSET if sequence is None else sequence,
     )
+
+
+def _end(
+    draft: Draft, context: Context, hold: Hold, *, cost_mc: int, usage_id: str, terms: dict[str, Any]
+) -> Hold:
+    committed = replace(
+        hold,
+        status="committed",
+        committed_mc=cost_mc,
+        returned_mc=max(0, hold.reserved_mc - cost_mc),
+        usage_id=usage_id,
+        ended_at=context.now,
+        terms=terms,
+    )
+    draft.put_hold(committed)
+    return committed
 
 
 def _tell_commit(
@@ -194,3 +200,17 @@ def _tell_commit(
     if metric is not None:
         data["billable_metric_key"] = metric.key
     draft.add_event(context, "reservation.committed", data)
+
+
+def _tell_charge(
+    draft: Draft,
+    context: Context,
+    event: UsageEvent,
+    *,
+    metric: Metric | None,
+    policy: PolicyOfOverage,
+    period: Period | None,
+) -> None:
+    if context.catalog.named_events or event.overage_mc:
+        units = None if metric is None else units_on_the_wire(event.units, metric.scale)
+        tell_charge(draft, context, event, metric=metric, units=units, policy=policy, period=period)

@@ -61,6 +61,13 @@ class CostPlan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """The rule that the event names; None when no rule priced it."""
         return None if self.rule is None else self.rule.id
 
+    @property
+    def period(self) -> Period | None:
+        """The pricing period; None when nothing is priced."""
+        if self.period_start is None or self.period_end is None:
+            return None
+        return self.period_start, self.period_end
+
 
 def has_rules(catalog: Catalog, metric_key: str) -> bool:
     """Whether the metric was ever given a price: then an event that none of its rules fits is refused."""

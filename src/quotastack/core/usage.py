@@ -28,7 +28,7 @@ from quotastack.core.errors import (
 )
 from quotastack.core.metering import CostPlan, apply_cost, plan_cost
 from quotastack.core.overage import decide_debit, overage_policy
-from quotastack.core.quotas import apply_count, plan_count
+from quotastack.core.quotas import CountPlan, apply_count, plan_count
 from quotastack.core.usage_views import AcceptedView, UsageView
 
 if TYPE_CHECKING:
@@ -150,21 +150,7 @@ class RecordUsage(Command, frozen=True, kw_only=True):
             at=at,
             is_recorded=is_recorded,
         )
-        charged_units = count.charged_units
-        is_stale = value is not None and count.movement.reading is None
-        if is_stale:
-            # A reading older than the last one is kept; it changes nothing and costs nothing.
-            cost = CostPlan(metric=metric, units=0, cost_mc=0, source="none")
-        else:
-            cost = plan_cost(
-                draft,
-                context,
-                metric,
-                units=charged_units,
-                dimensions=self.dimensions,
-                at=at,
-                quota_cost_mc=count.price_mc,
-            )
+        cost = self._plan_cost(draft, context, metric, count=count, at=at)
         cost_mc, unit = cost.cost_mc, metric.unit
         policy = overage_policy(draft, context, rule=cost.rule, metric=metric)
         debit = decide_debit(
@@ -182,7 +168,7 @@ class RecordUsage(Command, frozen=True, kw_only=True):
             id=usage_id,
             billable_metric_key=metric.key,
             status="applied",
-            units=charged_units if metric.aggregation == "TotalCounter" else units,
+            units=count.charged_units if metric.aggregation == "TotalCounter" else units,
             value=value,
             cost_mc=cost_mc,
             unit=unit,
@@ -199,9 +185,10 @@ class RecordUsage(Command, frozen=True, kw_only=True):
         )
         draft.add_usage_event(event)
         if context.catalog.named_events or event.overage_mc:
-            period = None if cost.period_start is None else (cost.period_start, cost.period_end or now)
             told_units = units_on_the_wire(event.units, metric.scale)
-            tell_charge(draft, context, event, metric=metric, units=told_units, policy=policy, period=period)
+            tell_charge(
+                draft, context, event, metric=metric, units=told_units, policy=policy, period=cost.period
+            )
         return self._answer(draft, event, metric=metric, quota=quota)
 
     def _read_amounts(self, metric: Metric) -> tuple[int, int | None]:
@@ -222,6 +209,22 @@ class RecordUsage(Command, frozen=True, kw_only=True):
         if reading is not None:
             return 0, reading
         return 10**metric.scale if read is None else read, None
+
+    def _plan_cost(
+        self, draft: Draft, context: Context, metric: Metric, *, count: CountPlan, at: datetime
+    ) -> CostPlan:
+        if count.movement.reading is None and self.value is not None:
+            # A reading older than the last one is kept; it changes nothing and costs nothing.
+            return CostPlan(metric=metric, units=0, cost_mc=0, source="none")
+        return plan_cost(
+            draft,
+            context,
+            metric,
+            units=count.charged_units,
+            dimensions=self.dimensions,
+            at=at,
+            quota_cost_mc=count.price_mc,
+        )
 
     def _answer(self, draft: Draft, event: UsageEvent, *, metric: Metric, quota: Any) -> UsageView:
         account = draft.account(event.unit)
@@ -300,7 +303,11 @@ class AcceptUsage(Command, frozen=True, kw_only=True):
         value = read_event_units(usage.value, metric, pointer="/value")
         if units is None and value is None:
             units = 10**metric.scale
-        problem = {"type": f"/errors/{refusal.slug}", "detail": refusal.detail, **msgspec.to_builtins(refusal.extra)}
+        problem = {
+            "type": f"/errors/{refusal.slug}",
+            "detail": refusal.detail,
+            **msgspec.to_builtins(refusal.extra),
+        }
         draft.add_usage_event(
             UsageEvent(
                 id=usage_id,
