@@ -87,7 +87,7 @@ def is_signed(secret: str, header: str, body: bytes, *, now_seconds: int) -> boo
             timestamp = value
         elif name == "v1":
             signatures.append(value)
-    if timestamp is None or not timestamp.isdigit() or len(timestamp) > 12:
+    if timestamp is None or not _is_timestamp(timestamp):
         return False
     if abs(now_seconds - int(timestamp)) > TOLERANCE_SECONDS:
         return False
