@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
+import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from quotastack.api.fields import Body, Instant
 from quotastack.api.routing import Request, Response, Route, stored_response
+from quotastack.services.tenants import reset_test_environment
 from quotastack.services.test_clock import (
     ClockView,
     advance_clock,
@@ -33,8 +35,12 @@ class AdvanceBody(Body, frozen=True, kw_only=True):
     sweep: bool = True
 
 
-class ReleaseBody(Body, frozen=True, kw_only=True):
-    """Nothing to say: the clock runs on from where it stands."""
+class EmptyBody(Body, frozen=True, kw_only=True):
+    """Nothing to say."""
+
+
+class ResetView(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing: what was is out of reach."""
 
 
 async def get_clock(request: Request) -> Response:
@@ -66,6 +72,13 @@ async def post_advance(request: Request) -> Response:
 async def post_release(request: Request) -> Response:
     """The clock, running."""
     stored = await release_clock(request.app, request.caller, key=request.the_key)
+    return stored_response(stored.status, stored.body, replayed=stored.replayed)
+
+
+async def post_reset(request: Request) -> Response:
+    """Nothing: the tenant's test environment is a new, empty one."""
+    stored = await reset_test_environment(request.app, request.caller, key=request.the_key)
+    request.app.environment_changed(request.caller.environment_id)
     return stored_response(stored.status, stored.body, replayed=stored.replayed)
 
 
@@ -113,8 +126,20 @@ ROUTES: Final = (
         scope="admin",
         tag="Test clock",
         summary="Let the test clock run on",
-        body=ReleaseBody,
+        body=EmptyBody,
         answers={200: ClockView},
+        key="required",
+    ),
+    Route(
+        method="POST",
+        path="/v1/test/reset",
+        handler=post_reset,
+        scope="admin",
+        tag="Test clock",
+        summary="Start over with an empty test environment",
+        description="Catalog, configuration and endpoints are empty, its clock runs on real time, the keys move along.",
+        body=EmptyBody,
+        answers={200: ResetView},
         key="required",
     ),
 )
