@@ -6,7 +6,7 @@ from typing import Any
 from tests.api.stories import Json, Story, answer, instant, pages, slug, wire
 from tests.model.calendar_months import to_datetime, to_instant
 from tests.model.machine import Outcome, whole
-from tests.model.reference import SECOND, Row
+from tests.model.reference import DAY, SECOND, Row
 from tests.model.subscriptions import Subscriptions
 from tests.model.worlds import START, Command, World
 
@@ -59,6 +59,21 @@ class HttpDriver:
             for rule in rules:
                 terms = {name: rule[name] for name in RULE_FIELDS if rule.get(name)}
                 story.rule(metric, **terms)
+
+        self.variants: dict[str, str] = {}
+        plan = story.plan("plan") if world.variants else ""
+        for name, terms in world.variants.items():
+            self.variants[name] = self._make_variant(plan, name, dict(terms))
+
+    def _make_variant(self, plan: str, name: str, terms: Row) -> str:
+        fields = ("billing_mode", "interval", "renewal_due_days", "grace_period_days", "trial_days")
+        made = self.story.variant(plan, name, **{field: terms[field] for field in fields if field in terms})
+        for template in terms["templates"]:
+            more = {field: value for field, value in template.items() if field not in {"id", "credits"}}
+            self.story.template(plan, made, template["credits"], **more)
+        for metric in self.world.prices if terms["lists"] else ():
+            self.story.entitle(plan, made, metric, {})
+        return made
 
     def start(self) -> int:
         self.customer = self.story.customer()
@@ -193,6 +208,37 @@ class HttpDriver:
     def _extend(self, *, hold_id: str, ttl_seconds: int) -> Any:
         return self.api.post(f"/v1/reserve/{hold_id}/extend", {"ttl_seconds": ttl_seconds})
 
+    def _subscribe(self, *, variant: str) -> Any:
+        body = {"customer_id": self.customer, "plan_variant_id": self.variants[variant]}
+        response = self.api.post("/v1/subscriptions", body)
+        if response.status == 201:
+            self.subscription = response.json["id"]
+        return response
+
+    def _trigger(self, name: str, **body: Any) -> Any:
+        return self.api.post(f"/v1/subscriptions/{self.subscription}/{name}", body)
+
+    def _renew(self) -> Any:
+        return self._trigger("renew")
+
+    def _pause(self, *, days: int | None = None) -> Any:
+        if days is None:
+            return self._trigger("pause")
+        return self._trigger("pause", resumes_at=wire(to_datetime(self.now + days * DAY)))
+
+    def _resume_subscription(self) -> Any:
+        return self._trigger("resume")
+
+    def _reactivate(self) -> Any:
+        return self._trigger("reactivate")
+
+    def _cancel(self, *, when: str, credits_then: str | None = None) -> Any:
+        return self._trigger("cancel", when=when, **({"credits": credits_then} if credits_then else {}))
+
+    def _change_plan(self, *, variant: str, when: str, credits_then: str) -> Any:
+        more = {"credits": credits_then} if when == "now" else {}
+        return self._trigger("change-plan", plan_variant_id=self.variants[variant], when=when, **more)
+
     # -- state -------------------------------------------------------------------------------------
 
     def snapshot(self, model: Subscriptions) -> Row:
@@ -208,11 +254,24 @@ class HttpDriver:
             }
         rows = pages(self.api, "/v1/reserve", customer_id=self.customer, status="active")
         told["holds"] = {row["id"]: (row["reserved_amount"], _at(row["expires_at"])) for row in rows}
+        if model.subscription is not None:
+            told["subscription"] = self._subscription_picture(model)
         for metric in model.seen_assets():
             asset = self.story.asset(self.customer, metric)
             names = model.asset(metric)
             told[f"asset {metric}"] = {name: _units(asset[name]) for name in names}
         return told
+
+    def _subscription_picture(self, model: Subscriptions) -> Row:
+        found = self.story.subscription(self.subscription)
+        names = {made: name for name, made in self.variants.items()}
+        told = {
+            "status": found["status"],
+            "variant": names[found["plan_variant_id"]],
+            "cancel_at_period_end": found["cancel_at_period_end"],
+            "end": _at(found["current_period_end"]),
+        }
+        return {name: told[name] for name in model.subscription_picture() or {}}
 
     def check_books(self, model: Subscriptions) -> None:
         answer(self.api.get("/v1/ledger/verify", customer=self.customer), 200)

@@ -33,12 +33,12 @@ def test_core_follows_the_model(kind: str) -> None:
         world = WORLDS[kind](random)
         machine = Machine(world, CoreDriver(world), random)
         try:
-            machine.live(LIFE)
+            machine.run(LIFE)
         except AssertionError as mismatch:
             raise AssertionError(f"seed {seed}: {mismatch}") from None
         steps += machine.steps
         refusals |= set(machine.refusals)
-    assert steps >= 7_000
+    assert steps >= 9_600
     assert refusals >= ROADS[kind]
 
 

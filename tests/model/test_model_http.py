@@ -6,15 +6,17 @@ import pytest
 from tests.api.stories import Story
 from tests.model.http_driver import HttpDriver
 from tests.model.machine import Machine
-from tests.model.worlds import credit_world
+from tests.model.worlds import credit_world, plan_world, quota_world
 
-STEPS = 60
+STEPS = 45
+WORLDS = {"credits": credit_world, "quotas": quota_world, "plans": plan_world}
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_credits_follow_the_model(story: Story, seed: int) -> None:
-    random = Random(seed)
-    world = credit_world(random)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("kind", list(WORLDS))
+def test_product_follows_the_model(story: Story, kind: str, seed: int) -> None:
+    random = Random(f"{kind}:{seed}")
+    world = WORLDS[kind](random)
     machine = Machine(world, HttpDriver(story, world), random)
-    machine.live(STEPS, books_every=15)
-    assert machine.names["use"] > 0
+    machine.run(STEPS, books_every=15)
+    assert sum(machine.names.values()) > STEPS // 2
