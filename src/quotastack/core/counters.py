@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from quotastack.core.amounts import checked_amount
+from quotastack.core.closed_counters import find_closed_counters
 from quotastack.core.commands import HistoryNeededError, Needs
 from quotastack.core.customer_state import Asset, Counter
 from quotastack.core.derived_ids import EPOCH
@@ -201,7 +202,7 @@ def find_past(
     The command named it in its needs. A period counted in another grid keeps its events.
     """
     grid = grid_of(draft, context, metric, quota)
-    found = [c for c in draft.closed_counters(metric.key, at) if is_asset_kind(c.kind)]
+    found = [c for c in find_closed_counters(draft, metric.key, at) if is_asset_kind(c.kind)]
     found = [c for c in found if not c.details.get("replaced")]
     if found:
         return max(found, key=lambda c: (c.kind == grid.kind, c.period_start, c.kind))

@@ -15,7 +15,6 @@ import msgspec
 
 from quotastack.core.burn_down import burn_order
 from quotastack.core.changes import Changes, LedgerEntry, OutboxEvent, Ran, UsageEvent
-from quotastack.core.commands import HistoryNeededError, Needs
 from quotastack.core.customer_state import NEVER, Account, CustomerState
 from quotastack.core.derived_ids import derived_id
 from quotastack.core.events import OFF_BY_DEFAULT
@@ -221,7 +220,8 @@ class Draft:
                 self._insert_active(after)
             return
         blocks = self.live_blocks(before.unit)
-        place = self._place(before)
+        # Mostly it is the first to burn that changes.
+        place = 0 if blocks[0].id == before.id else self._place(before)
         assert blocks[place].id == before.id
         is_same_place = after.status == "active" and after.expires_at == before.expires_at
         middle = (after,) if is_same_place else ()
@@ -267,25 +267,6 @@ class Draft:
                 self.is_due_stale = True
         elif known is not None and known.period_start == counter.period_start:
             del counters[key]
-
-    def closed_counters(self, billable_metric_key: str, at: datetime) -> tuple[Counter, ...]:
-        """The metric's closed counters whose period holds ``at``: as loaded, and as written since.
-
-        Raises:
-            HistoryNeededError: they were not loaded for that instant.
-        """
-        loaded_at = self.extra.get(("counters_at", billable_metric_key))
-        is_loaded = ("counters", billable_metric_key) in self.extra if loaded_at is None else at in loaded_at
-        if not is_loaded:
-            raise HistoryNeededError(Needs(counters_at=((billable_metric_key, at),)))
-        found: dict[tuple[str, datetime], Counter] = {
-            (counter.kind, counter.period_start): counter
-            for counter in self.extra["counters", billable_metric_key]
-        }
-        for (key, kind, start), counter in self.changes.counters.items():
-            if key == billable_metric_key and not counter.is_current:
-                found[kind, start] = counter
-        return tuple(c for c in found.values() if c.period_start <= at < c.period_end)
 
     def put_asset(self, asset: Asset) -> None:
         """Replace or add what outlives the periods of a metric."""

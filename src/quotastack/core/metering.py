@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from quotastack.core.amounts import AMOUNT_MAX, AmountOverflowError, checked_amount
+from quotastack.core.closed_counters import find_closed_counters
 from quotastack.core.customer_state import Counter
 from quotastack.core.draft import replace
 from quotastack.core.errors import NoActiveMeteringRuleError
@@ -129,7 +130,7 @@ def find_position(
 def _find_closed(
     draft: Draft, metric_key: str, *, kind: str, start: datetime, at: datetime
 ) -> Counter | None:
-    for counter in draft.closed_counters(metric_key, at):
+    for counter in find_closed_counters(draft, metric_key, at):
         if counter.kind == kind and counter.period_start == start:
             return counter
     return None
