@@ -70,12 +70,9 @@ class ContractBody(Body, frozen=True, kw_only=True):
 class VariantTerms(Body, frozen=True, kw_only=True):
     """The terms that a variant may be created with and changed in."""
 
-    rank: Rank | UnsetType = UNSET
     billing_mode: Literal["prepaid", "postpaid"] | UnsetType = UNSET
     interval: IntervalName | UnsetType = UNSET
     interval_count: IntervalCount | UnsetType = UNSET
-    price: Money | UnsetType = UNSET
-    currency: Currency | UnsetType = UNSET
     trial_days: Days | UnsetType = UNSET
     renewal_due_days: Days | UnsetType = UNSET
     grace_period_days: Days | UnsetType = UNSET
@@ -91,6 +88,9 @@ class VariantBody(VariantTerms, frozen=True, kw_only=True):
 
     key: Key
     name: Name | UnsetType = UNSET
+    rank: Rank | UnsetType = UNSET
+    price: Money | UnsetType = UNSET
+    currency: Currency | UnsetType = UNSET
 
 
 class VariantPatch(VariantTerms, frozen=True, kw_only=True):

@@ -172,7 +172,8 @@ async def post_resume(request: Request) -> Response:
 
 async def post_cancel(request: Request) -> Response:
     """The subscription, ended or about to."""
-    command = CancelSubscription(subscription_id=request.params["id"], **{"when": "now", **_terms(request)})
+    terms: dict[str, Any] = {"when": "now", **_terms(request)}
+    command = CancelSubscription(subscription_id=request.params["id"], **terms)
     return await _trigger(request, command)
 
 

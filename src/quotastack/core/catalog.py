@@ -17,6 +17,7 @@ MetricType = Literal["metered", "gauge", "boolean", "static"]
 Aggregation = Literal["CumulativeCounter", "TotalCounter", "Gauge", "UpDownCounter"]
 OveragePolicy = Literal["block", "allow", "notify"]
 Rounding = Literal["up", "down", "half_even"]
+GrantSource = Literal["plan_grant", "promotional", "trial", "topup"]
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +81,7 @@ class GrantTemplate(msgspec.Struct, frozen=True, kw_only=True):
     expires_after_seconds: int | None = None
     expires_with_cycle: bool = False
     priority: int = 0
-    source: str = "plan_grant"
+    source: GrantSource = "plan_grant"
     rollover_percentage: int = 0
     rollover_max: int | None = None
     accumulation_cap: int | None = None

@@ -95,12 +95,11 @@ class VariantView(msgspec.Struct, frozen=True, kw_only=True):
 
 def view_template(template: GrantTemplate) -> TemplateView:
     """The template in wire names."""
-    return TemplateView(
-        **{
-            name: UNSET if (value := getattr(template, name)) is None else value
-            for name in GrantTemplate.__struct_fields__
-        }
-    )
+    shown: dict[str, Any] = {
+        name: UNSET if (value := getattr(template, name)) is None else value
+        for name in GrantTemplate.__struct_fields__
+    }
+    return TemplateView(**shown)
 
 
 def view_entitlement(variant: Variant, metric_key: str) -> EntitlementView:
