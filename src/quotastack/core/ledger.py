@@ -171,7 +171,8 @@ def append_entry(
         customer_id=draft.customer.id,
         entry=entry,
     )
-    entry = msgspec.structs.replace(entry, hash=chained)
+    # Nobody has seen the entry yet; a copy of it for one field would cost as much as the hash.
+    msgspec.structs.force_setattr(entry, "hash", chained)
     draft.put_account(
         msgspec.structs.replace(
             account,

@@ -1,0 +1,244 @@
+"""Topups as tables: what fills what, what counts once, what a refund may touch, when a topup is asked for."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from tests.core.lives import START, Life
+
+from quotastack.core.catalog import Package
+from quotastack.core.credits import SetAccountStatus, VoidBlock, WithdrawCredits
+from quotastack.core.errors import ConflictError, NotFoundError, ValidationFailedError
+from quotastack.core.grants import GrantCredits, GrantTerms
+from quotastack.core.topups import DeleteAutoTopup, GrantTopup, RefundTopup, SetAutoTopup
+
+PACK = "0190a000-0000-7000-8000-0000000000aa"
+OTHER = "0190a000-0000-7000-8000-0000000000bb"
+
+
+def package(**terms: Any) -> Package:
+    values: dict[str, Any] = {
+        "id": PACK,
+        "name": "Pack",
+        "credits": 5_000,
+        "price": 490,
+        "currency": "EUR",
+        "priority": 5,
+        "expires_after_seconds": 3_600,
+        "bonus_credits": 700,
+        "created_at": START,
+        "updated_at": START,
+    }
+    return Package(**{**values, **terms})
+
+
+def shop() -> Life:
+    return Life(packages={PACK: package(), OTHER: package(id=OTHER, active=False)})
+
+
+HOUR = START + timedelta(hours=1)
+TWO_HOURS = START + timedelta(hours=2)
+UNKNOWN = "0190a000-0000-7000-8000-0000000000cc"
+
+FILLED = [
+    # The request, and then the block: credits, price, currency, priority, expiry and unit.
+    ({"package_id": PACK}, (5_000, 490, "EUR", 5, HOUR, "credits")),
+    ({"package_id": PACK, "credits_mc": 9}, (9, 490, "EUR", 5, HOUR, "credits")),
+    ({"package_id": PACK, "price_paid": 0}, (5_000, 0, "EUR", 5, HOUR, "credits")),
+    ({"package_id": PACK, "priority": 0, "unit": "tokens"}, (5_000, 490, "EUR", 0, HOUR, "tokens")),
+    ({"package_id": PACK, "expires_after_seconds": 7_200}, (5_000, 490, "EUR", 5, TWO_HOURS, "credits")),
+    ({"package_id": PACK, "expires_at": TWO_HOURS}, (5_000, 490, "EUR", 5, TWO_HOURS, "credits")),
+    ({"credits_mc": 9}, (9, None, None, 0, None, "credits")),
+    ({"credits_mc": 9, "price_paid": 1, "currency": "USD"}, (9, 1, "USD", 0, None, "credits")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_fields", "expected"), FILLED)
+def test_the_package_fills_what_the_request_leaves_out(request_fields: Any, expected: Any) -> None:
+    life = shop()
+    block = life.run(GrantTopup(**request_fields)).block
+    price = block.price_paid if isinstance(block.price_paid, int) else None
+    currency = block.currency if isinstance(block.currency, str) else None
+    told = (block.original_amount, price, currency, block.priority, block.expires_at, block.unit)
+    assert told == expected
+    life.check_books()
+
+
+def test_a_bonus_is_a_free_block_of_its_own() -> None:
+    life = shop()
+    answer = life.run(GrantTopup(package_id=PACK, external_payment_id="pay_1"))
+    assert answer.bonus_block.original_amount == 700
+    assert answer.bonus_block.source == "promotional"
+    assert life.left() == [700, 5_000], "the free one burns first"
+    assert answer.account.balance == 5_700
+    assert [event.type for event in life.events] == ["credit.granted", "credit.granted"]
+
+
+REFUSALS = [
+    ({}, ValidationFailedError),
+    ({"package_id": UNKNOWN}, NotFoundError),
+    ({"package_id": OTHER}, ConflictError),
+    ({"credits_mc": 5, "expires_at": START}, ValidationFailedError),
+    ({"credits_mc": 5, "expires_at": HOUR, "expires_after_seconds": 9}, ValidationFailedError),
+]
+
+
+@pytest.mark.parametrize(("request_fields", "refusal"), REFUSALS)
+def test_refusals(request_fields: Any, refusal: Any) -> None:
+    life = shop()
+    with pytest.raises(refusal):
+        life.run(GrantTopup(**request_fields))
+    assert life.entries == []
+
+
+def test_a_payment_counts_once() -> None:
+    life = shop()
+    first = life.run(GrantTopup(credits_mc=5, external_payment_id="pay_1")).block.id
+    life.draft.extra["payment", "pay_1"] = first
+    with pytest.raises(ConflictError) as refusal:
+        life.run(GrantTopup(credits_mc=5, external_payment_id="pay_1"))
+    assert refusal.value.extra == {"block_id": first}
+    # Twice in one transaction: what was loaded does not know the first one yet.
+    context = life.context()
+    GrantTopup(credits_mc=5, external_payment_id="pay_2").decide(life.draft, context)
+    with pytest.raises(ConflictError):
+        GrantTopup(credits_mc=5, external_payment_id="pay_2").decide(life.draft, context)
+
+
+REFUNDS = [
+    # What was spent and held before, the request, and then what was taken, spent and held.
+    (0, 0, {}, (10_001, 0, 0)),
+    (2_001, 0, {}, (8_000, 2_001, 0)),
+    (2_001, 3_000, {}, (5_000, 2_001, 3_000)),
+    (0, 10_001, {}, (0, 0, 10_001)),
+    (2_001, 3_000, {"credits_mc": 5_000}, (5_000, 2_001, 0)),
+    (2_001, 3_000, {"credits_mc": 5_001}, (5_000, 2_001, 1)),
+    (2_001, 0, {"credits_mc": 50_000}, (8_000, 2_001, 0)),
+    (0, 0, {"fraction": Decimal("0.5")}, (5_000, 0, 0)),
+    (0, 0, {"fraction": Decimal(1) / Decimal(3)}, (3_333, 0, 0)),
+    (9_000, 0, {"fraction": Decimal("0.5")}, (1_001, 9_000, 0)),
+    (0, 0, {"fraction": Decimal("0.00001")}, (0, 0, 0)),
+]
+
+
+@pytest.mark.parametrize(("spent", "held", "request_fields", "expected"), REFUNDS)
+def test_a_refund_touches_nothing_spent_or_held(
+    spent: int, held: int, request_fields: Any, expected: Any
+) -> None:
+    life = shop()
+    block = life.run(GrantTopup(credits_mc=10_001, price_paid=900)).block.id
+    if spent:
+        life.run(WithdrawCredits(amount_mc=spent))
+    if held:
+        life.hold(held)
+    answer = life.run(RefundTopup(block_id=block, **request_fields))
+    assert (answer.debit.amount, answer.spent, answer.held) == expected
+    assert life.draft.account("credits").effective_mc == 10_001 - spent - held - expected[0]
+    life.check_books()
+
+
+def test_what_expired_or_was_taken_back_is_not_spent() -> None:
+    life = shop()
+    block = life.run(GrantTopup(credits_mc=1_000, expires_after_seconds=3_600)).block.id
+    life.run(WithdrawCredits(amount_mc=100))
+    life.run(RefundTopup(block_id=block, credits_mc=300))
+    life.later(hours=1)
+    answer = life.run(RefundTopup(block_id=block))
+    assert (answer.debit.amount, answer.spent, answer.held) == (0, 100, 0)
+    life.check_books()
+
+
+def test_only_topups_are_refunded() -> None:
+    life = shop()
+    gift = life.run(GrantCredits(terms=GrantTerms(credits_mc=5))).block.id
+    with pytest.raises(ConflictError):
+        life.run(RefundTopup(block_id=gift))
+    with pytest.raises(NotFoundError):
+        life.run(RefundTopup(block_id=PACK))
+
+
+# Auto-topups
+
+
+def low(life: Life, amount: int) -> None:
+    life.run(WithdrawCredits(amount_mc=amount))
+
+
+def wallet(amount: int, **terms: Any) -> Life:
+    life = shop()
+    life.run(GrantCredits(terms=GrantTerms(credits_mc=amount)))
+    life.run(SetAutoTopup(**{"threshold": 1_000, "credits_mc": 5_000, **terms}))
+    return life
+
+
+def test_asked_once_for_each_fall() -> None:
+    life = wallet(5_000)
+    low(life, 3_999)
+    assert life.told("topup.requested") == []
+    low(life, 1)
+    low(life, 10)
+    assert len(life.told("topup.requested")) == 1
+    life.run(GrantCredits(terms=GrantTerms(credits_mc=5)))
+    low(life, 1)
+    assert len(life.told("topup.requested")) == 1, "it never rose above the threshold"
+    life.run(GrantCredits(terms=GrantTerms(credits_mc=5_000)))
+    low(life, 5_000)
+    assert len(life.told("topup.requested")) == 2
+
+
+def test_the_cooldown_holds_back_and_repeats() -> None:
+    life = wallet(1_500, cooldown_seconds=600)
+    low(life, 600)
+    for seconds in (1, 598):
+        life.later(seconds=seconds)
+        life.run(GrantCredits(terms=GrantTerms(credits_mc=500)))
+        low(life, 500)
+        assert len(life.told("topup.requested")) == 1
+    life.later(seconds=1)
+    low(life, 1)
+    assert len(life.told("topup.requested")) == 2
+
+
+def test_the_period_caps_the_requests() -> None:
+    life = wallet(1_500, max_per_period=1, period="day")
+    for expected in (1, 1):
+        low(life, 1_000)
+        life.run(GrantCredits(terms=GrantTerms(credits_mc=1_000)))
+        assert len(life.told("topup.requested")) == expected
+    life.later(days=1)
+    low(life, 1_000)
+    assert len(life.told("topup.requested")) == 2
+    assert life.draft.auto_topups["credits"].requested_in_period == 1
+
+
+def test_nobody_is_asked_for_a_suspended_account() -> None:
+    life = wallet(1_500)
+    life.run(SetAccountStatus(is_suspended=True))
+    block = life.draft.live_blocks("credits")[0]
+    life.run(VoidBlock(block_id=block.id))
+    assert (life.balance(), life.told("topup.requested")) == (0, [])
+
+
+def test_time_can_make_a_balance_low() -> None:
+    life = shop()
+    life.run(GrantCredits(terms=GrantTerms(credits_mc=5_000, expires_after_seconds=3_600)))
+    life.run(SetAutoTopup(threshold=1_000, package_id=PACK))
+    life.later(hours=2)
+    (asked,) = life.told("topup.requested")
+    assert (asked["package_id"], asked["credits"], asked["price"]) == (PACK, 5_000, 490)
+    (event,) = [event for event in life.events if event.type == "topup.requested"]
+    assert event.created_at == START + timedelta(hours=1)
+
+
+def test_an_auto_topup_goes_away() -> None:
+    life = wallet(1_500)
+    life.run(DeleteAutoTopup())
+    low(life, 1_500)
+    assert life.told("topup.requested") == []
+    with pytest.raises(NotFoundError):
+        life.run(DeleteAutoTopup())
+    with pytest.raises(ConflictError):
+        life.run(SetAutoTopup(threshold=1, package_id=OTHER))
+    with pytest.raises(ValidationFailedError):
+        life.run(SetAutoTopup(threshold=1, package_id=PACK, unit="tokens"))
