@@ -1,6 +1,7 @@
 # One word runs it. Every target brings what it needs; `make help` lists them.
 #
 #   VENV=path     where the virtual environment lives (default .venv)
+#   TESTS=path    which tests `make test` runs (default all)
 #   PYTHON=path   the interpreter that makes it (default: the first of 3.11 to 3.13 found)
 
 SHELL := /bin/bash
@@ -12,6 +13,7 @@ PYTHON ?=
 HOST ?= 127.0.0.1
 PORT ?= 8080
 ARGS ?=
+TESTS ?= tests
 BIN := $(VENV)/bin
 
 RUN_STAMP := $(VENV)/.installed-run
@@ -28,7 +30,7 @@ run: $(RUN_STAMP) ## Install, start PostgreSQL and the server, print the key and
 	@exec $(BIN)/quotastack serve --host $(HOST) --port $(PORT) $(ARGS)
 
 test: $(DEV_STAMP) ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/rigs --ignore=tests/browser tests $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/rigs --ignore=tests/browser $(TESTS) $(ARGS)
 
 check: lint types ## Lint and check the types
 

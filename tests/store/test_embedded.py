@@ -12,7 +12,7 @@ import pytest
 from tests.races.servers import wait_until
 
 from quotastack.runtime.database import DatabaseTarget
-from quotastack.runtime.embedded import Cluster
+from quotastack.runtime.embedded import Cluster, EmbeddedError
 from quotastack.runtime.postgres_binaries import (
     SUPPORTED,
     SYSTEM,
@@ -159,6 +159,25 @@ def test_a_long_path_gets_a_short_socket(tmp_path: Path) -> None:
     assert ask(joined, "SELECT 1") == 1
     joined.leave()
     cluster.leave()
+
+
+def test_a_directory_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "a letter").touch()
+    before = tmp_path.stat()
+    with pytest.raises(EmbeddedError, match="not empty"):
+        Cluster(tmp_path).start_or_join()
+    after = tmp_path.stat()
+    assert (before.st_mode, before.st_uid, before.st_gid) == (after.st_mode, after.st_uid, after.st_gid)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a letter"]
+
+
+def test_what_an_interrupted_first_start_left_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "data" / "postgres.new" / "postgres" / "half").mkdir(parents=True)
+    cluster = Cluster(tmp_path / "data")
+    assert cluster.start_or_join() is True
+    assert ask(cluster, "SELECT 1") == 1
+    cluster.leave()
+    assert not (tmp_path / "data" / "postgres.new").exists()
 
 
 def test_an_operator_can_set_more(tmp_path: Path) -> None:

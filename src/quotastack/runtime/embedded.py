@@ -44,6 +44,10 @@ PROGRAMS: Final = Path("/var/lib/quotastack")
 # leads there without passing them. So no directory of anyone's changes its mode for us.
 INSIDE: Final = "/proc/self/cwd"
 INSIDE_MAJOR_MIN: Final = 16  # older programs look up their own path and lose the directory on the way
+SCRATCH: Final = "postgres.new"
+OWN_NAMES: Final = frozenset(
+    {"env", "secret", "postgres-password", "postgres.log", "start.lock", "users.lock", SCRATCH}
+)
 START_SECONDS: Final = 300.0
 STOP_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.02
@@ -132,12 +136,21 @@ class Cluster:
         return True
 
     def _prepare_data_directory(self) -> None:
+        """Make it, or see that it is ours, and close it to others.
+
+        A directory with other things in it is somebody else's: its mode is not ours to change.
+        """
         try:
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             if os.geteuid() != 0 and self.data.stat().st_uid != os.geteuid():
                 raise EmbeddedError(
                     f"{self.data} belongs to another user. Start as that user, or choose another directory with --data."
                 )
+            strange = {entry.name for entry in self.data.iterdir()} - OWN_NAMES
+            if strange and not self.directory.exists():
+                raise EmbeddedError(f"{self.data} is not empty. Choose a new directory with --data.")
+            if os.geteuid() != 0:
+                self.data.chmod(0o700)
         except OSError as error:
             raise EmbeddedError(
                 f"The data directory {self.data} cannot be used: {error.strerror}."
@@ -166,7 +179,9 @@ class Cluster:
         password_file = self.data / "postgres-password"
         if not password_file.exists():
             write_private_file(password_file, secrets.token_hex(24).encode())
-        scratch = Path(tempfile.mkdtemp(prefix="new-", dir=self.data))
+        scratch = self.data / SCRATCH
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(mode=0o700)
         account.take_over(scratch)
         handed_password = scratch / "password"
         write_private_file(handed_password, self.password.encode())
@@ -302,7 +317,10 @@ class Cluster:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, stop_signal)
             deadline = monotonic_seconds() + STOP_SECONDS
-            while self._running_pid() == pid and monotonic_seconds() < deadline:
+            # Its pid file is gone a moment before the process itself is.
+            while is_postgres_of(pid, self.directory) and monotonic_seconds() < deadline:
+                if self._process is not None:
+                    self._process.poll()
                 time.sleep(POLL_SECONDS)
 
     # What runs -----------------------------------------------------------------------------------------------------
