@@ -11,7 +11,7 @@ import uvicorn
 _encode = msgspec.json.Encoder().encode
 
 
-async def hello(scope, receive, send) -> None:  # noqa: ANN001 - an ASGI callable
+async def hello(scope, _receive, send) -> None:  # noqa: ANN001 - an ASGI callable
     """Answer what a check answers at least: which customer, which metric, allowed."""
     if scope["type"] != "http":
         return
