@@ -80,10 +80,13 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """What follows from written results: the lanes' next deliveries, and endpoints to disable with the reason."""
+    """What follows from written results: the lanes' next deliveries, endpoints to disable with the reason, and
+    whether some delivery is to be tried again later.
+    """
 
     prepared: list[Prepared]
     closing: dict[str, str]
+    has_retries: bool = False
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -275,7 +278,8 @@ async def settle_attempts(
             keeps_lease=keeps_lease,
         )
         prepared = await prepare_heads(tx, services, heads)
-        return Settled(prepared, await _find_closing(tx, environment_id, ours, outcomes))
+        closing = await _find_closing(tx, environment_id, ours, outcomes)
+        return Settled(prepared, closing, any(outcome.status == "pending" for outcome in outcomes))
 
 
 async def _find_closing(

@@ -190,10 +190,11 @@ async def patch_endpoint(
         if row.kind == "shortcut" and terms != EndpointTerms(status=terms.status):
             raise follows_config()
         changed = _apply_terms(row, terms, now)
-        await update_endpoint(tx, caller.environment_id, endpoint=changed)
+        # Lanes before the endpoint: workers, who write results, lock in this order.
         if changed.status == "disabled" or changed.patterns != row.patterns:
             kept = () if changed.status == "disabled" else wanted_types(changed.patterns)
             await cancel_deliveries(tx, caller.environment_id, endpoint_id=row.id, kept_types=kept)
+        await update_endpoint(tx, caller.environment_id, endpoint=changed)
         shown = show_endpoint(changed)
         await _finish_change(
             tx, services, caller, action="changed", before=show_endpoint(row), after=shown, endpoint_id=row.id

@@ -222,6 +222,9 @@ class DeliveryWorker:
             keeps_lease=not self._is_stopping,
         )
         self._send_all(settled.prepared, leased_at)
+        if settled.has_retries:
+            # The next retry may be due before the sleep that was planned without it ends.
+            self._wake.set()
         await close_failing_endpoints(self._services, environment_id, settled.closing)
 
     async def _listen(self) -> None:
