@@ -87,7 +87,7 @@ class HistoryNeededError(Exception):
         self.needs = needs
 
 
-class Advance(Command):
+class Advance(Command, frozen=True, kw_only=True):
     """Let time happen, nothing else: what the sweep and the test clock submit.
 
     Also on a deleted customer, so that nothing stays due for ever.

@@ -15,6 +15,7 @@ from quotastack.services.caller import Caller
 from quotastack.store.customer_due import claim_due_customers
 
 if TYPE_CHECKING:
+    from quotastack.runtime.database import Connection
     from quotastack.services.container import Services
     from quotastack.store.customer_due import DueCustomer
 
@@ -29,7 +30,8 @@ async def sweep_due_customers(services: Services, *, claims_max: int = CLAIMS_MA
     Any number of processes may sweep at once. A customer whose advance fails stays due and is tried
     again when the claim ends.
     """
-    async with services.database.workers.acquire() as connection:
+    async with services.database.workers.acquire() as borrowed:
+        connection: Connection = borrowed
         claimed = await claim_due_customers(connection, claims_max=claims_max, claim_seconds=CLAIM_SECONDS)
     results = await asyncio.gather(
         *(_advance(services, customer) for customer in claimed), return_exceptions=True
