@@ -522,3 +522,83 @@ def test_the_log_forgets(lab: Lab, told: Story, receiver: Receiver) -> None:
     assert [event["sequence"] for event in told.events(customer=customer)] == [2]
     rows = answer(told.api.get("/v1/webhooks/deliveries", customer_id=customer), 200)["data"]
     assert [row["sequence"] for row in rows] == [2]
+
+
+# The developer's commands
+
+
+def test_listen_hands_on_and_trigger_sends(lab: Lab, told: Story) -> None:
+    from quotastack.cli.webhook_client import listen, trigger
+
+    lines: list[str] = []
+    came: list[tuple[bytes, dict[str, str]]] = []
+    base_url, key = lab.server.base_url, told.tenant.test_key
+
+    async def story() -> None:
+        from aiohttp import web
+
+        stopping = asyncio.Event()
+
+        async def receive(request: web.Request) -> web.Response:
+            came.append((await request.read(), dict(request.headers)))
+            if len(came) == 3:
+                stopping.set()
+            return web.Response(status=500 if len(came) == 2 else 200, text="thanks")
+
+        app = web.Application()
+        app.router.add_post("/hook", receive)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = site._server.sockets[0].getsockname()[1]
+        listening = asyncio.create_task(
+            listen(
+                base_url,
+                key,
+                forward_to=f"http://127.0.0.1:{port}/hook",
+                patterns=["credit.*"],
+                stopping=stopping,
+                write=lines.append,
+            )
+        )
+        while len(lines) < 2:
+            assert not listening.done(), listening
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(lambda: told.grant(told.customer("user_listen"), 1_000))
+        assert "1 endpoint" in await trigger(base_url, key, type_="credit.exhausted")
+        assert "Nobody" in await trigger(base_url, key, type_="topup.requested")
+        await asyncio.to_thread(lambda: told.grant(told.customer(), 1_000))
+        await asyncio.wait_for(listening, 30)
+        await runner.cleanup()
+
+    asyncio.run(story())
+    secret = lines[1].split()[-1]
+    types = [verify(body, headers, secret)["type"] for body, headers in came]
+    assert types == ["credit.granted", "credit.exhausted", "credit.granted"]
+    assert lines[2].startswith("credit.granted")
+    assert "user_listen #2" in lines[2]
+    assert "->  200" in lines[2]
+    assert "->  500" in lines[3]
+
+
+def test_the_commands_say_what_is_wrong(lab: Lab, told: Story) -> None:
+    import subprocess
+
+    from tests.races.servers import QUOTASTACK
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [QUOTASTACK, *arguments, "--url", lab.server.base_url]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    key = ("--api-key", told.tenant.test_key)
+    assert run("trigger", "credit.granted", *key).stdout.startswith("Nobody wants credit.granted")
+    unknown = run("trigger", "nonsense", *key)
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "no such event type" in unknown.stderr
+    assert "Traceback" not in unknown.stderr
+    wrong = run("listen", "--forward-to", "http://127.0.0.1:1/", "--api-key", "qs_test_wrong")
+    assert wrong.returncode == 1
+    assert "Traceback" not in wrong.stderr
+    live = run("listen", "--forward-to", "http://127.0.0.1:1/", "--api-key", told.tenant.live_key)
+    assert "live key" in live.stderr

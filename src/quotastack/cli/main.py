@@ -13,6 +13,7 @@ import typer
 import uvloop
 
 from quotastack import __version__
+from quotastack.cli.client_error import ClientError
 from quotastack.core.errors import ProblemError
 from quotastack.runtime.bootstrap import open_installation
 from quotastack.runtime.embedded import EmbeddedError
@@ -30,6 +31,7 @@ Result = TypeVar("Result")
 EXPECTED: tuple[type[Exception], ...] = (
     AccountError,
     BinariesNotFoundError,
+    ClientError,
     EmbeddedError,
     IsolationError,
     MigrationError,
@@ -54,6 +56,10 @@ DataOption = Annotated[
     Path | None,
     typer.Option(help="Directory of the embedded database (joined when it runs). Default: .quotastack"),
 ]
+
+
+ApiKeyOption = Annotated[str, typer.Option(envvar="QS_API_KEY", help="A key of the test environment.")]
+UrlOption = Annotated[str, typer.Option(envvar="QS_URL", help="Where the server is.")]
 
 
 @app.command(epilog=SETTINGS_HELP)
@@ -136,6 +142,36 @@ def verify(data: DataOption = None) -> None:
     from quotastack.cli.verify import verify_installation
 
     raise typer.Exit(_run(verify_installation(_load(data=data))))
+
+
+@app.command()
+def listen(
+    forward_to: Annotated[
+        str, typer.Option(help="URL to hand events on to, such as http://localhost:3000/hook")
+    ],
+    api_key: ApiKeyOption,
+    events: Annotated[
+        list[str] | None,
+        typer.Option(help="Pattern such as 'credit.*'; may be repeated. Default: everything"),
+    ] = None,
+    url: UrlOption = "http://127.0.0.1:8080",
+) -> None:
+    """Hand on a test environment's events to a local URL, signed, and print each with its answer, until Ctrl-C."""
+    from quotastack.cli.webhook_client import listen as listen_to
+
+    _run(listen_to(url, api_key, forward_to=forward_to, patterns=events or ["*"]))
+
+
+@app.command()
+def trigger(
+    event: Annotated[str, typer.Argument(help="An event type, such as subscription.overdue")],
+    api_key: ApiKeyOption,
+    url: UrlOption = "http://127.0.0.1:8080",
+) -> None:
+    """Send a sample event to every endpoint and listener of a test environment that wants its type."""
+    from quotastack.cli.webhook_client import trigger as trigger_event
+
+    print(_run(trigger_event(url, api_key, type_=event)))
 
 
 @app.command()
