@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.races.servers import wait_until
 
 KEYS = "/v1/admin/api-keys"
 
@@ -52,6 +53,12 @@ class TestKeys:
         made = api.post(KEYS, {"name": "short", "scopes": ["admin"]}).json
         other = api.with_key(made["key"])
         assert other.get(KEYS).status == 200
+
+        def was_noted() -> bool:
+            rows = api.get(KEYS).json["data"]
+            return any(row["id"] == made["id"] and "last_used_at" in row for row in rows)
+
+        wait_until(was_noted, "the use of the key is noted")
         assert api.post(f"{KEYS}/{made['id']}/revoke").status == 200
         assert other.get(KEYS).status == 401
         assert other.post(KEYS, {"name": "x"}).status == 401

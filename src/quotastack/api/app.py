@@ -60,6 +60,7 @@ CAPABILITIES: Final = (
     "topups",
     "integrations",
     "verification",
+    "analytics",
     "metering",
     "usage",
     "reservations",
@@ -136,6 +137,14 @@ class Application:
             response = self._refuse(request, error)
         except ClientGoneError:
             return
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Not this request was cancelled but what it waited for: the server is stopping.
+            response = self._refuse(
+                request, UnavailableError("The server is stopping.", retry_after_seconds=1)
+            )
         except Exception as error:  # noqa: BLE001 - no request, however odd, ends in a 500 or a stack trace
             response = self._refuse(request, self._name(error, request))
         if request.bound is not None:

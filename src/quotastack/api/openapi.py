@@ -209,6 +209,8 @@ def refusal_slugs(bound: BoundRoute) -> list[str]:
         slugs += [*EVERY_ROUTE, *AUTHENTICATED]
         if route.is_rate_limited:
             slugs.append("rate-limited")
+    elif bound.parameters or route.query is not None:
+        slugs += EVERY_ROUTE
     if bound.family is not None:
         slugs.append("customer-not-found")
     if any(is_uuid and name != "customer_id" for name, is_uuid in bound.parameters):
