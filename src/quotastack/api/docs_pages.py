@@ -9,9 +9,11 @@ from typing import Final
 
 from quotastack.api.errors import PROBLEM_KINDS
 from quotastack.api.markdown_pages import (
+    DRAWING_TYPE,
     HTML_TYPE,
     MARKDOWN_TYPE,
     PAGE_HEADERS,
+    find_drawing,
     find_page,
     list_pages,
     render_page,
@@ -79,6 +81,8 @@ async def get_docs(_request: Request) -> Response:
 async def get_doc(request: Request) -> Response:
     """One document, as a page or, with ``.md``, as it was written."""
     path = "/".join(request.params.values())
+    if path.endswith(".svg") and (drawing := find_drawing(path)) is not None:
+        return Response(200, drawing, headers=PAGE_HEADERS, content_type=DRAWING_TYPE)
     page = find_page(path.removesuffix(".md"))
     if page is None:
         raise NotFoundError("There is no such document; /docs lists them.")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 HTML_TYPE: Final = b"text/html; charset=utf-8"
 MARKDOWN_TYPE: Final = b"text/markdown; charset=utf-8"
+DRAWING_TYPE: Final = b"image/svg+xml"
 
 # A page runs nothing and loads nothing.
 PAGE_HEADERS: Final = (
@@ -87,6 +88,21 @@ def find_page(path: str) -> MarkdownPage | None:
         namesakes = [page for known, page in pages.items() if known.endswith(f"/{path}")]
         found = namesakes[0] if len(namesakes) == 1 else None
     return found
+
+
+@cache
+def _drawings() -> dict[str, bytes]:
+    folder = docs_folder()
+    files = [*folder.glob("*.svg"), *folder.glob("*/*.svg")]
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+
+
+def find_drawing(path: str) -> bytes | None:
+    """A picture that a document shows, by its path below ``/docs/`` or, as pages are found too, by its name."""
+    for known, drawing in _drawings().items():
+        if known == path or known.endswith(f"/{path}"):
+            return drawing
+    return None
 
 
 def list_pages() -> list[MarkdownPage]:
