@@ -30,13 +30,15 @@ class CacheEntry:
     ``advanced`` is the state brought forward in memory by the last check (never written).
     """
 
-    __slots__ = ("answers", "bytes", "environment_version", "state", "valid_until")
+    __slots__ = ("answers", "bytes", "environment_version", "state", "sure_seconds", "valid_until")
 
     def __init__(self, state: CustomerState) -> None:
         self.state = state
         self.answers: dict[Any, bytes] = {}
         self.environment_version = 0
         self.valid_until: datetime | None = None
+        # Monotonic time until which ``valid_until`` surely lies ahead: no clock needs to be asked.
+        self.sure_seconds = 0.0
         objects = sum(len(blocks) for blocks in state.blocks.values())
         objects += len(state.holds) + len(state.counters) + len(state.pending_blocks)
         objects += 3 * len(state.subscriptions) + len(state.accounts) + len(state.overrides)

@@ -15,6 +15,7 @@ from quotastack.core.commands import HistoryNeededError
 from quotastack.core.entitlement_check import EntitlementAnswer, EntitlementQuery, decide_entitlement
 from quotastack.core.overrides import RecountAsset
 from quotastack.engine.submission import Submission
+from quotastack.runtime.clock import monotonic_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 # A recount changes what the next look finds, so one is enough but for a race with another change.
 RECOUNTS_MAX: Final = 5
 
+SURE_SECONDS: Final = 2.0
+SPARE_SECONDS: Final = 1.0
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -35,7 +39,7 @@ def _find_entry(services: Services, caller: Caller, customer: CustomerRef) -> Ca
     """The customer's cached state with its kept answers; answers of another environment version are gone."""
     engine = services.engine
     environment = engine.environments.peek(caller.environment_id)
-    if environment is None or not engine.listener.is_fresh or not services.clock.is_synchronised:
+    if environment is None or not engine.listener.is_fresh:
         return None
     customer_id: str | None = customer.customer_id
     if customer_id is None:
@@ -46,6 +50,7 @@ def _find_entry(services: Services, caller: Caller, customer: CustomerRef) -> Ca
     if entry is not None and entry.environment_version != environment.version:
         entry.answers.clear()
         entry.valid_until = None
+        entry.sure_seconds = 0.0
         entry.environment_version = environment.version
     return entry
 
@@ -55,15 +60,24 @@ def recall_check(
 ) -> bytes | None:
     """The encoded answer of the same check, while nothing can have changed it; no statement, no decision."""
     entry = _find_entry(services, caller, customer)
-    if entry is None or entry.valid_until is None:
+    if entry is None:
         return None
     answer = entry.answers.get(memo_key)
     if answer is None:
         return None
+    now_seconds = monotonic_seconds()
+    if now_seconds < entry.sure_seconds:
+        return answer
     environments = services.engine.environments
     environment = environments.peek(caller.environment_id)
-    if environment is None or environments.now(environment) >= entry.valid_until:
+    if environment is None or entry.valid_until is None or not services.clock.is_synchronised:
         return None
+    left_seconds = (entry.valid_until - environments.now(environment)).total_seconds()
+    if left_seconds <= 0:
+        return None
+    # The clock is right to some milliseconds: with a second to spare it need not be asked for a while.
+    if left_seconds > SURE_SECONDS + SPARE_SECONDS:
+        entry.sure_seconds = now_seconds + SURE_SECONDS
     return answer
 
 
@@ -84,17 +98,20 @@ async def check_entitlement(
         ValidationFailedError: units or current do not fit the metric.
     """
     entry = None if strong or memo_key is None else _find_entry(services, caller, customer)
-    state = None if entry is None else entry.state
+    version = 0 if entry is None else entry.environment_version
     decided, due_at = await _decide(services, caller, customer, query, strong=strong)
     body = _encode(decided.answer)
     if entry is not None and decided.is_repeatable:
         # The answer may be kept only with the very state and version that it was decided on.
         again = _find_entry(services, caller, customer)
-        if again is entry and entry.state is state:
+        if again is entry and entry.environment_version == version:
             until = min(due_at, decided.valid_until)
             if entry.valid_until is None or not entry.answers:
                 entry.valid_until = until
-            entry.valid_until = min(entry.valid_until, until)
+                entry.sure_seconds = 0.0
+            if until < entry.valid_until:
+                entry.valid_until = until
+                entry.sure_seconds = 0.0
             entry.remember(memo_key, body)
     return body
 
