@@ -495,9 +495,7 @@ class TestHeaders:
             name, "one"
         )
         headers = [(name, value), (name, value)]
-        answer = httpx2.post(
-            client.base_url.join(CUSTOMERS), content=b"{}", headers=headers
-        )
+        answer = httpx2.post(client.base_url.join(CUSTOMERS), content=b"{}", headers=headers)
         refused(answer, 400, MALFORMED)
 
     @pytest.mark.parametrize("count", [1, 1000])
