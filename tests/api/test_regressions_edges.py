@@ -41,15 +41,17 @@ def test_refund_to_a_plans_block_ends_at_the_blocks_own_expiry(story: Story) -> 
     story.verify(customer)
 
 
-def test_refund_after_a_pause_never_lands_in_the_past(story: Story) -> None:
-    """The block was spent before the pause that moved everything else of its plan."""
+def test_refund_to_a_block_spent_in_a_pause_ends_some_day(story: Story) -> None:
+    """The block was spent while it stood still; what comes back to it after the pause has an end again."""
     customer, subscription = month(story)
-    usage = story.used(customer, "look")["id"]
     answer(story.trigger(subscription, "pause"), 200)
+    usage = story.used(customer, "look")["id"]
     story.advance(days=40)
     answer(story.trigger(subscription, "resume"), 200)
     answer(story.post(f"/v1/usage/{usage}/reverse"), 200)
     assert story.balance(customer) == 1_000
+    assert_nothing_expired_is_live(story, customer)
+    story.advance(days=32)
     assert_nothing_expired_is_live(story, customer)
     story.verify(customer)
 
