@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HOOKS = '''
+HOOKS = """
 import uuid
 import schemathesis
 
@@ -16,7 +16,7 @@ def before_call(context, case, kwargs):
         case.headers = {**(case.headers or {}), "Idempotency-Key": str(uuid.uuid4())}
         if isinstance(case.body, dict):
             case.body.pop("idempotency_key", None)
-'''
+"""
 CHECKS = "not_a_server_error,response_schema_conformance,status_code_conformance,content_type_conformance"
 
 # These would take the rig's own key or tenant away, or let it run dry.

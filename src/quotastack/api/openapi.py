@@ -28,10 +28,24 @@ Amounts are integer millicredits (1 credit = 1,000). Times are RFC 3339 in UTC. 
 or test. Every refusal is an RFC 9457 problem. Guides are under [/docs](/docs), problem types under [/errors](/errors).
 """
 TAGS: Final = {
-    "Health": "Whether the server lives, is ready, and what it counted. Without authentication.",
+    "Customers": "Who credits belong to, under your id and ours.",
+    "Credits": "Accounts, blocks, burn-down and the ledger.",
+    "Topups": "Credits bought or given: packages, grants by payment, refunds, automatic topups.",
+    "Metering": "Metrics and their price lists.",
+    "Usage": "What happened, counted and charged.",
+    "Entitlements": "The check before the spend, and overrides of it.",
+    "Reservations": "Holding credits and quota for work whose cost is not known yet.",
+    "Assets": "Counters of a customer's metrics, and their quotas.",
+    "Plans": "The catalog of plans, variants, credit grants and entitlements.",
+    "Subscriptions": "Recurring billing as a state machine.",
+    "Webhooks": "Endpoints, deliveries and the catalog of events.",
+    "Events": "What happened, in order, with its deliveries.",
+    "Test clock": "Time of a test environment: freeze it, advance it, reset everything.",
+    "Operations": "Verification of the ledger, and other work of an operator.",
     "Tenants": "The settings of an environment.",
     "API keys": "Keys of an environment: create, list, revoke.",
-    "Audit log": "Who changed what.",
+    "Audit log": "Who changed what in catalog, settings and keys.",
+    "Health": "Whether the server lives, is ready, and what it counted. Without authentication.",
 }
 
 
@@ -66,7 +80,8 @@ def describe_api(table: RouteTable) -> dict[str, Any]:
             operation["operationId"] = f"{capability}_{operation['operationId']}"
         names.add(operation["operationId"])
         paths.setdefault(bound.template, {})[bound.route.method.lower()] = operation
-    used_tags = dict.fromkeys(bound.route.tag for bound in shown)
+    used = {bound.route.tag for bound in shown}
+    used_tags = [*(tag for tag in TAGS if tag in used), *sorted(used - TAGS.keys())]
     return {
         "openapi": "3.1.0",
         "info": {
