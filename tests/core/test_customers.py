@@ -115,7 +115,7 @@ def test_deletion_ends_everything() -> None:
     assert customer.metadata == {}
     assert customer.deleted_at == life.now
     kinds = [event.type for event in life.events[told:]]
-    assert kinds == ["subscription.canceled", "reservation.released", "credit.expired", "customer.deleted"]
+    assert kinds == ["subscription.canceled", "credit.expired", "reservation.released", "customer.deleted"]
     assert replace(customer, metadata={}) == customer
     life.check_books()
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, inspect
 
 from quotastack.api.faults import find_faults, type_info
-from quotastack.api.fields import CustomerFilter, TimedCustomerFilter
+from quotastack.api.fields import CustomerQuery
 from quotastack.api.json_body import named_customer, refuse, summarise
 from quotastack.api.normal_form import ALIASES, NormalForm
 from quotastack.core.customer_ref import CustomerRef
@@ -78,7 +78,7 @@ class QueryReader:
         names_customer = {"customer_id", "external_customer_id"} <= set(self._kinds)
         self.customer_rule: str | None = None
         if names_customer:
-            self.customer_rule = "any" if issubclass(struct, CustomerFilter | TimedCustomerFilter) else "one"
+            self.customer_rule = "one" if issubclass(struct, CustomerQuery) else "any"
         self._cache: dict[bytes, Read] = {}
 
     def read(self, raw: bytes) -> Read:
