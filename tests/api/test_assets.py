@@ -292,3 +292,18 @@ def test_a_dry_run_counts_and_signals_nothing(story: Story) -> None:
     refused(story.use(customer, "calls", 21, dry_run=True), 403, "quota-exceeded")
     assert story.asset(customer, "calls")["value"] == 0
     assert story.events("quota.level_changed", customer) == []
+
+
+def test_a_deleted_customer_is_due_no_more(story: Story) -> None:
+    story.freeze(START)
+    story.metric("calls")
+    story.metric("seats", type="gauge")
+    customer = story.customer()
+    story.used(customer, "calls", 3)
+    answer(story.report(customer, "seats", 5), 201)
+    story.advance(days=1)
+    assert story.api.delete(f"/v1/customers/{customer}").status < 300
+    told = [event["data"] for event in story.events("asset.period_closed", customer)]
+    assert [(data["billable_metric_key"], data["value"]) for data in told] == [("calls", 3), ("seats", 5)]
+    same_instant(told[0]["period_end"], START + timedelta(days=1))
+    assert story.advance_to(NEXT_MONTH)["ran"] == []

@@ -143,7 +143,9 @@ SOURCES: Final[tuple[Callable[[Draft, Catalog], Iterable[Due]], ...]] = (
 
 
 def find_next_due(draft: Draft, catalog: Catalog) -> Due | None:
-    """What time does next to this customer, or None when nothing is ahead."""
+    """What time does next to this customer, or None when nothing is ahead: time passes deleted ones by."""
+    if draft.customer.deleted_at is not None:
+        return None
     found = (due for source in SOURCES for due in source(draft, catalog))
     return min(found, key=lambda due: (due.at, due.rank, due.id, due.kind), default=None)
 

@@ -73,6 +73,17 @@ def close_period(draft: Draft, context: Context, name: str) -> None:
         _carry_over(draft, context, metric, counter)
 
 
+def end_assets(draft: Draft, context: Context) -> None:
+    """End all periods of a customer who is deleted, now: what was counted is told, nothing goes on."""
+    for (metric_key, kind), counter in sorted(draft.counters.items()):
+        metric = context.catalog.metrics.get(metric_key)
+        if metric is None or not is_asset_kind(kind):
+            continue
+        ended = replace(counter, is_current=False, period_end=context.now)
+        draft.put_counter(ended)
+        draft.add_event(context, "asset.period_closed", closed_data(metric, ended))
+
+
 def closed_data(metric: Metric, counter: Counter) -> dict[str, Any]:
     """What a billing provider invoices of one period."""
     scale = metric.scale

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from quotastack.core.asset_time import end_assets
 from quotastack.core.commands import Command
 from quotastack.core.credit_views import set_or_unset
 from quotastack.core.draft import replace
@@ -159,7 +160,7 @@ class ChangeCustomer(Command, frozen=True, kw_only=True):
 
 
 class DeleteCustomer(Command, frozen=True, kw_only=True):
-    """End and erase a customer: subscriptions, holds, blocks, then the personal fields and all texts.
+    """End and erase a customer: subscriptions, holds, blocks, assets, then the personal fields and all texts.
 
     No free plan takes over. An overdraft stays: it was consumed. The engine erases the texts and
     frees the external id in the same transaction (``Changes.is_erased``).
@@ -168,12 +169,13 @@ class DeleteCustomer(Command, frozen=True, kw_only=True):
     is_money: ClassVar[bool] = False
 
     def decide(self, draft: Draft, context: Context) -> DeletedCustomerView:
-        """Cancel, release, void, erase, in this order."""
+        """Cancel, release, void, close, erase, in this order."""
         subscription_ids = _cancel_subscriptions(draft, context)
         holds = sorted(draft.holds.values(), key=lambda hold: (hold.created_at, hold.id))
         for hold in holds:
             give_back_hold(draft, context, hold, status="released")
         block_ids = _void_blocks(draft, context)
+        end_assets(draft, context)
         for key in tuple(draft.overrides):
             draft.delete_override(key)
         for unit in tuple(draft.auto_topups):

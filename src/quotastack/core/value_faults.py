@@ -7,7 +7,7 @@ default. All faults are reported at once, each with its pointer.
 from __future__ import annotations
 
 from fractions import Fraction
-from numbers import Rational, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from quotastack.core.amounts import AMOUNT_MAX, read_units
@@ -139,7 +139,7 @@ class _Reader:
         self.check_tiers(quota, tiers, f"{pointer}/tiers")
 
     def check_tiers(self, quota: dict[str, Any], tiers: list[Any], pointer: str) -> None:
-        before: int | None = -1
+        before = -1
         previous: Any = None
         for index, tier in enumerate(tiers):
             place = f"{pointer}/{index}"
@@ -150,7 +150,7 @@ class _Reader:
             self.no_others(tier, _TIER_FIELDS, place)
             bound = self.check_bound(tier, quota, place, is_last=index == len(tiers) - 1)
             if bound is not None:
-                if before is not None and bound <= before:
+                if bound <= before:
                     self.fault(f"{place}/up_to", "Must be above that of the tier before.")
                 before = bound
             self.check_policy(tier, previous, place)
@@ -244,8 +244,6 @@ def _is_percent(value: Any) -> bool:
         # A decimal string, where JSON's numbers would be inexact.
         units = read_units(value, 6)
         return units is not None and 0 <= units <= PERCENT_MAX * 10**6
-    if isinstance(value, Rational):
-        return 0 <= value <= PERCENT_MAX
     return isinstance(value, Real) and 0 <= Fraction(str(value)) <= PERCENT_MAX
 
 
