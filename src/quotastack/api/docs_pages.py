@@ -44,7 +44,8 @@ REFERENCE_PAGE: Final = b"""<!doctype html><html lang="en"><head><meta charset="
 """
 REFERENCE_START: Final = b"""Scalar.createApiReference('#app', {
   url: '/openapi.json', withDefaultFonts: false, telemetry: false, agent: {disabled: true}, mcp: {disabled: true},
-  hideClientButton: true, showDeveloperTools: 'never', documentDownloadType: 'json', persistAuth: false
+  hideClientButton: true, showDeveloperTools: 'never', documentDownloadType: 'json', persistAuth: false,
+  authentication: {preferredSecurityScheme: 'ApiKey'}
 })
 """
 

@@ -122,7 +122,7 @@ def _describe_operation(bound: BoundRoute, book: SchemaBook) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": f"{route.handler.__name__}{suffix}",
         "tags": [route.tag],
-        "summary": route.summary,
+        "summary": f"{route.summary} (by external id)" if suffix else route.summary,
         "description": "\n\n".join(described),
         "security": [] if route.scope is None else [{"ApiKey": []}, {"Bearer": []}],
     }
