@@ -79,7 +79,9 @@ def end_assets(draft: Draft, context: Context) -> None:
         metric = context.catalog.metrics.get(metric_key)
         if metric is None or not is_asset_kind(kind):
             continue
-        ended = replace(counter, is_current=False, period_end=context.now)
+        # A period that begins at this very instant keeps its end: none is empty.
+        end = context.now if context.now > counter.period_start else counter.period_end
+        ended = replace(counter, is_current=False, period_end=end)
         draft.put_counter(ended)
         draft.add_event(context, "asset.period_closed", closed_data(metric, ended))
 
