@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 Units = int | str
+Instant = Annotated[datetime, Meta(tz=True)]
 Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 BlockRef = Annotated[Id, Meta(description="The credit block.")]
 Amount = Annotated[int, Meta(description="Millicredits.")]
@@ -30,29 +31,28 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class CustomerCreated(EventData, kw_only=True):
     """A customer exists, by their own request or by a first topup or subscription."""
 
-    created_at: datetime | UnsetType = UNSET
+    created_at: Instant
 
 
 class CustomerDeleted(EventData, kw_only=True):
     """A customer is gone: names and texts are erased, the ledger stays under the id."""
 
-    deleted_at: datetime | UnsetType = UNSET
-    canceled_subscription_ids: list[Id] | UnsetType = UNSET
-    voided_amount: Amount | UnsetType = UNSET
+    deleted_at: Instant
+    canceled_subscription_ids: list[Id]
 
 
 class CreditGranted(EventData, kw_only=True):
     """A block was created and is spendable."""
 
-    block_id: BlockRef | UnsetType = UNSET
+    block_id: BlockRef
     unit: Unit
     amount: Amount
     source: Annotated[str, Meta(description="Why the block exists, as on the block.")]
     balance: Balance
-    effective_balance: Effective | UnsetType = UNSET
-    priority: int | UnsetType = UNSET
-    effective_at: datetime | UnsetType = UNSET
-    expires_at: datetime | UnsetType | None = UNSET
+    effective_balance: Effective
+    priority: int
+    effective_at: Instant
+    expires_at: Instant | None
     price_paid: int | UnsetType = UNSET
     currency: str | UnsetType = UNSET
     package_id: Id | UnsetType = UNSET
@@ -73,7 +73,7 @@ class CreditConsumed(EventData, kw_only=True):
     overage: Amount | UnsetType = UNSET
     reservation_id: Id | UnsetType = UNSET
     balance: Balance
-    effective_balance: Effective | UnsetType = UNSET
+    effective_balance: Effective
 
 
 class CreditExpiringSoon(EventData, kw_only=True):
@@ -82,7 +82,7 @@ class CreditExpiringSoon(EventData, kw_only=True):
     block_id: BlockRef
     unit: Unit
     remaining_amount: Amount
-    expires_at: datetime
+    expires_at: Instant
 
 
 class CreditExpired(EventData, kw_only=True):
@@ -100,9 +100,9 @@ class CreditAdjusted(EventData, kw_only=True):
     unit: Unit
     delta: Amount
     balance: Balance
-    effective_balance: Effective | UnsetType = UNSET
+    effective_balance: Effective
     block_id: BlockRef | UnsetType = UNSET
-    kind: str | UnsetType = UNSET
+    kind: str
 
 
 class CreditRefunded(EventData, kw_only=True):
@@ -111,7 +111,7 @@ class CreditRefunded(EventData, kw_only=True):
     unit: Unit
     amount: Amount
     balance: Balance
-    effective_balance: Effective | UnsetType = UNSET
+    effective_balance: Effective
     block_id: BlockRef | UnsetType = UNSET
     usage_id: Id | UnsetType = UNSET
     external_payment_id: str | UnsetType = UNSET
@@ -140,14 +140,14 @@ class CreditExhausted(EventData, kw_only=True):
 class UsageOverage(EventData, kw_only=True):
     """Usage went beyond the credits for the first time in the period."""
 
-    usage_id: Id | UnsetType = UNSET
+    usage_id: Id
     billable_metric_key: str | UnsetType = UNSET
     unit: Unit
     overage: Amount
     overdraft: Amount
-    balance: Balance | UnsetType = UNSET
-    period_start: datetime | UnsetType = UNSET
-    period_end: datetime | UnsetType = UNSET
+    balance: Balance
+    period_start: Instant
+    period_end: Instant
 
 
 class UsageRejected(EventData, kw_only=True):
@@ -155,7 +155,7 @@ class UsageRejected(EventData, kw_only=True):
 
     usage_id: Id
     billable_metric_key: str
-    units: Units | UnsetType = UNSET
+    units: Units
     problem: dict[str, Any]
 
 
@@ -164,7 +164,6 @@ class UsageReversed(EventData, kw_only=True):
 
     usage_id: Id
     billable_metric_key: str
-    units: Units | UnsetType = UNSET
     unit: Unit
     refunded: Amount
     balance: Balance
@@ -179,37 +178,35 @@ class QuotaLevelChanged(EventData, kw_only=True):
     severity: str
     value: Units
     limit: Units | None
-    period_start: datetime
-    period_end: datetime
+    period_start: Instant
+    period_end: Instant
     grace_ended: bool | UnsetType = UNSET
 
 
 class AssetSuspended(EventData, kw_only=True):
     """A monitored asset takes no more usage."""
 
-    billable_metric_key: str | UnsetType = UNSET
-    unit: Unit | UnsetType = UNSET
-    reason: str | UnsetType = UNSET
-    resume: str | UnsetType = UNSET
+    billable_metric_key: str
+    reason: str
+    resume: str
     value: Units | UnsetType = UNSET
-    resumes_at: datetime | UnsetType = UNSET
+    resumes_at: Instant | UnsetType = UNSET
 
 
 class AssetResumed(EventData, kw_only=True):
     """A monitored asset takes usage again."""
 
-    billable_metric_key: str | UnsetType = UNSET
-    unit: Unit | UnsetType = UNSET
-    reason: str | UnsetType = UNSET
+    billable_metric_key: str
+    reason: str
 
 
 class AssetPeriodClosed(EventData, kw_only=True):
     """A period of an asset is over: what a billing provider invoices."""
 
     billable_metric_key: str
-    aggregation: str | UnsetType = UNSET
-    period_start: datetime
-    period_end: datetime
+    aggregation: str
+    period_start: Instant
+    period_end: Instant
     value: Units
     max: Units | UnsetType | None = UNSET
     overage_units: Units
@@ -225,7 +222,7 @@ class ReservationCreated(EventData, kw_only=True):
     billable_metric_key: str | UnsetType = UNSET
     estimated_units: Units | UnsetType = UNSET
     effective_balance: Effective
-    expires_at: datetime
+    expires_at: Instant
 
 
 class ReservationCommitted(EventData, kw_only=True):
@@ -236,8 +233,8 @@ class ReservationCommitted(EventData, kw_only=True):
     committed_amount: Amount
     returned_amount: Amount
     billable_metric_key: str | UnsetType = UNSET
-    usage_id: Id | UnsetType = UNSET
-    balance: Balance | UnsetType = UNSET
+    usage_id: Id
+    balance: Balance
     effective_balance: Effective
 
 
@@ -256,12 +253,12 @@ class TopupRequested(EventData, kw_only=True):
 
     unit: Unit
     threshold: Amount
-    credits: Amount | UnsetType = UNSET
+    credits: Amount
     package_id: Id | UnsetType = UNSET
     price: int | UnsetType = UNSET
     currency: str | UnsetType = UNSET
-    balance: Balance | UnsetType = UNSET
-    effective_balance: Effective | UnsetType = UNSET
+    balance: Balance
+    effective_balance: Effective
 
 
 class SubscriptionChanged(EventData, kw_only=True):
@@ -270,19 +267,19 @@ class SubscriptionChanged(EventData, kw_only=True):
     subscription_id: Id
     plan_id: Id
     plan_variant_id: Id
-    variant_version: int | UnsetType = UNSET
+    variant_version: int
     status: str
     previous_status: str | UnsetType = UNSET
-    billing_mode: str | UnsetType = UNSET
-    current_period_start: datetime | UnsetType = UNSET
-    current_period_end: datetime | UnsetType = UNSET
-    trial_ends_at: datetime | UnsetType = UNSET
-    grace_ends_at: datetime | UnsetType = UNSET
-    paid_through: datetime | UnsetType = UNSET
-    pause_resumes_at: datetime | UnsetType = UNSET
-    canceled_at: datetime | UnsetType = UNSET
-    ended_at: datetime | UnsetType = UNSET
-    cancel_at_period_end: bool | UnsetType = UNSET
+    billing_mode: str
+    current_period_start: Instant
+    current_period_end: Instant
+    trial_ends_at: Instant | UnsetType = UNSET
+    grace_ends_at: Instant | UnsetType = UNSET
+    paid_through: Instant | UnsetType = UNSET
+    pause_resumes_at: Instant | UnsetType = UNSET
+    canceled_at: Instant | UnsetType = UNSET
+    ended_at: Instant | UnsetType = UNSET
+    cancel_at_period_end: bool
     pending_plan_variant_id: Id | UnsetType = UNSET
     previous_plan_variant_id: Id | UnsetType = UNSET
     reason: str | UnsetType = UNSET
@@ -295,6 +292,6 @@ class ContractChanged(EventData, kw_only=True):
     subscription_id: Id
     plan_id: Id
     plan_variant_id: Id
-    starts_at: datetime
-    ends_at: datetime
+    starts_at: Instant
+    ends_at: Instant
     auto_renew: bool

@@ -48,9 +48,12 @@ def _subscription(status: str, **more: Any) -> dict[str, Any]:
         "subscription_id": _SUBSCRIPTION,
         "plan_id": _PLAN,
         "plan_variant_id": _VARIANT,
+        "variant_version": 1,
         "status": status,
+        "billing_mode": "prepaid",
         "current_period_start": _NOW,
         "current_period_end": _LATER,
+        "cancel_at_period_end": False,
         **more,
     }
 
@@ -88,7 +91,7 @@ _CUSTOMER: Final = (
         "customer.deleted",
         "A customer was deleted and their texts erased.",
         data.CustomerDeleted,
-        {"deleted_at": _NOW},
+        {"deleted_at": _NOW, "canceled_subscription_ids": []},
     ),
 )
 _CREDIT: Final = (
@@ -96,7 +99,14 @@ _CREDIT: Final = (
         "credit.granted",
         "A credit block was created and is spendable.",
         data.CreditGranted,
-        _credits(50_000, 149_000, block_id=_BLOCK, source="topup", expires_at=_LATER),
+        {
+            **_credits(50_000, 149_000, block_id=_BLOCK, source="topup", effective_balance=149_000),
+            "priority": 0,
+            "effective_at": _NOW,
+            "expires_at": _LATER,
+            "price_paid": 5_000,
+            "currency": "EUR",
+        },
     ),
     (
         "credit.consumed",
@@ -109,6 +119,7 @@ _CREDIT: Final = (
             "unit": "credits",
             "cost": 1_000,
             "balance": 98_000,
+            "effective_balance": 98_000,
         },
     ),
     (
@@ -127,13 +138,19 @@ _CREDIT: Final = (
         "credit.adjusted",
         "Credits were put in or taken out by hand.",
         data.CreditAdjusted,
-        {"unit": "credits", "delta": -5_000, "balance": 74_000},
+        {
+            "unit": "credits",
+            "kind": "withdrawal",
+            "delta": -5_000,
+            "balance": 74_000,
+            "effective_balance": 74_000,
+        },
     ),
     (
         "credit.refunded",
         "Credits went back to the customer, or those of a refunded topup were taken back.",
         data.CreditRefunded,
-        _credits(1_000, 75_000, usage_id=_USAGE),
+        _credits(1_000, 75_000, effective_balance=75_000, usage_id=_USAGE),
     ),
     (
         "credit.balance_low",
@@ -160,6 +177,8 @@ _USAGE_GROUP: Final = (
             "overage": 500,
             "overdraft": 500,
             "balance": -500,
+            "period_start": _NOW,
+            "period_end": _LATER,
         },
     ),
     (
@@ -210,13 +229,13 @@ _QUOTA: Final = (
         "asset.suspended",
         "A monitored asset takes no more usage.",
         data.AssetSuspended,
-        {"billable_metric_key": "api_call", "resume": "manual"},
+        {"billable_metric_key": "api_call", "reason": "quota", "resume": "manual", "value": 1_101},
     ),
     (
         "asset.resumed",
         "A monitored asset takes usage again.",
         data.AssetResumed,
-        {"billable_metric_key": "api_call"},
+        {"billable_metric_key": "api_call", "reason": "manual"},
     ),
     (
         "asset.period_closed",
@@ -224,6 +243,7 @@ _QUOTA: Final = (
         data.AssetPeriodClosed,
         {
             "billable_metric_key": "api_call",
+            "aggregation": "CumulativeCounter",
             "period_start": "2026-02-28T10:00:00Z",
             "period_end": _NOW,
             "value": 1_100,
@@ -258,6 +278,7 @@ _RESERVATION: Final = (
             "returned_amount": 1_000,
             "billable_metric_key": "look",
             "usage_id": _USAGE,
+            "balance": 97_000,
             "effective_balance": 97_000,
         },
     ),
@@ -272,7 +293,10 @@ _TOPUP: Final = (
         {
             "unit": "credits",
             "threshold": 10_000,
+            "credits": 50_000,
             "package_id": _PACKAGE,
+            "price": 5_000,
+            "currency": "EUR",
             "balance": 9_000,
             "effective_balance": 9_000,
         },
