@@ -1,12 +1,12 @@
 """Topups as tables: what fills what, what counts once, what a refund may touch, when a topup is asked for."""
 
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
 from tests.core.lives import START, Life
 
+from quotastack.core.amounts import Share
 from quotastack.core.catalog import Package
 from quotastack.core.credits import SetAccountStatus, VoidBlock, WithdrawCredits
 from quotastack.core.errors import ConflictError, NotFoundError, ValidationFailedError
@@ -115,10 +115,10 @@ REFUNDS = [
     (2_001, 3_000, {"credits_mc": 5_000}, (5_000, 2_001, 0)),
     (2_001, 3_000, {"credits_mc": 5_001}, (5_000, 2_001, 1)),
     (2_001, 0, {"credits_mc": 50_000}, (8_000, 2_001, 0)),
-    (0, 0, {"fraction": Decimal("0.5")}, (5_000, 0, 0)),
-    (0, 0, {"fraction": Decimal(1) / Decimal(3)}, (3_333, 0, 0)),
-    (9_000, 0, {"fraction": Decimal("0.5")}, (1_001, 9_000, 0)),
-    (0, 0, {"fraction": Decimal("0.00001")}, (0, 0, 0)),
+    (0, 0, {"fraction": Share(1, 2)}, (5_000, 0, 0)),
+    (0, 0, {"fraction": Share(1, 3)}, (3_333, 0, 0)),
+    (9_000, 0, {"fraction": Share(1, 2)}, (1_001, 9_000, 0)),
+    (0, 0, {"fraction": Share(1, 100_000)}, (0, 0, 0)),
 ]
 
 

@@ -129,7 +129,8 @@ class BlockList(PageQuery, frozen=True, kw_only=True):
     status: Literal["pending", "active", "depleted", "expired", "voided"] | UnsetType = UNSET
     source: BlockSource | UnsetType = UNSET
     sort: Literal["burn_order", "expires_at", "created_at"] = "created_at"
-    order: Literal["desc", "asc"] | UnsetType = UNSET
+    # The default depends on `sort`, so it must be seen whether an order was asked for.
+    order: Literal["desc", "asc"] | UnsetType = UNSET  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 class EntryList(TimedPageQuery, frozen=True, kw_only=True):

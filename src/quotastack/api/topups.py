@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, UnsetType
@@ -28,6 +27,7 @@ from quotastack.api.fields import (
 )
 from quotastack.api.pagination import PageOf, page_response, read_page
 from quotastack.api.routing import Request, Response, Route, stored_response
+from quotastack.core.amounts import ExactNumber, read_share
 from quotastack.core.errors import FieldFault, ValidationFailedError
 from quotastack.core.grants import GrantAnswer
 from quotastack.core.topup_views import PackageView, view_package
@@ -112,7 +112,7 @@ class TopupRefund(Body, frozen=True, kw_only=True):
     """How much to take back: all that is left, ``credits``, or a ``fraction`` of what was bought."""
 
     credits: PositiveAmount | UnsetType = UNSET
-    fraction: Decimal | UnsetType = UNSET
+    fraction: ExactNumber | UnsetType = UNSET
     reason: LongText | UnsetType = UNSET
 
 
@@ -208,11 +208,12 @@ async def post_grant(request: Request) -> Response:
 async def post_refund(request: Request) -> Response:
     """What could be taken back, what was spent, what is held."""
     body: TopupRefund = request.body
-    fraction = None if body.fraction is UNSET else body.fraction
-    if fraction is not None:
+    fraction = None
+    if body.fraction is not UNSET:
         if body.credits is not UNSET:
             raise ValidationFailedError.at("/fraction", "Give credits or fraction, not both.")
-        if not (fraction.is_finite() and 0 < fraction <= 1):
+        fraction = read_share(body.fraction)
+        if fraction is None:
             raise ValidationFailedError.at("/fraction", "A fraction is above 0 and at most 1.")
     refund = RefundTopup(
         block_id=request.params["block_id"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
 AMOUNT_MAX: Final = 2**53 - 1
 SCALE_MAX: Final = 6
@@ -59,3 +59,37 @@ def read_units(value: Any, scale: int) -> int | None:
     else:
         return None
     return units if -AMOUNT_MAX <= units <= AMOUNT_MAX else None
+
+
+ExactNumber: TypeAlias = Decimal
+"""A JSON number or decimal string, read without rounding."""
+
+
+class Share(NamedTuple):
+    """A part of a whole: ``numerator / denominator``, above 0 and at most 1."""
+
+    numerator: int
+    denominator: int
+
+
+def read_share(number: ExactNumber) -> Share | None:
+    """The share that a number says; None unless it is above 0 and at most 1."""
+    if not number.is_finite() or not 0 < number <= 1:
+        return None
+    return Share(*number.as_integer_ratio())
+
+
+def share_of(amount_mc: int, share: Share) -> int:
+    """That part of an amount, rounded down."""
+    return amount_mc * share.numerator // share.denominator
+
+
+def spell_number(text: str) -> int | tuple[str, str]:
+    """One spelling for all that are the same number: ``1e2``, ``100.0`` and ``100`` are 100.
+
+    What is no integer keeps its decimals, marked so that it equals no string.
+    """
+    number = Decimal(text)
+    if number == number.to_integral_value():
+        return int(number)
+    return ("number", format(number.normalize(), "f"))

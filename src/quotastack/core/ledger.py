@@ -7,13 +7,12 @@ What a line adds to the lifetime sums follows from its type alone, here and in a
 
 from __future__ import annotations
 
-from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from quotastack.core.amounts import checked_amount
+from quotastack.core.amounts import checked_amount, spell_number
 from quotastack.core.changes import EntryTexts, LedgerEntry
 from quotastack.core.derived_ids import derived_id
 
@@ -44,14 +43,7 @@ def digest_texts(texts: EntryTexts) -> bytes:
     return sha256(texts.salt + content).digest()
 
 
-def _exact_number(text: str) -> int | tuple[str, str]:
-    number = Decimal(text)
-    if number == number.to_integral_value():
-        return int(number)
-    return ("number", format(number.normalize(), "f"))
-
-
-_decode_exactly = msgspec.json.Decoder(float_hook=_exact_number).decode
+_decode_exactly = msgspec.json.Decoder(float_hook=spell_number).decode
 
 
 def lifetime_effect(entry_type: str, delta_mc: int, reference_type: str | None) -> tuple[int, int, int]:
@@ -123,23 +115,11 @@ def append_entry(
     before = draft.account(account.unit)
     assert account.balance_mc == before.balance_mc + delta_mc, entry_type
     assert account.reserved_mc == before.reserved_mc + reserved_delta_mc, entry_type
-    assert account.reserved_mc >= 0
-    assert account.overdraft_mc >= 0
-    earned_mc, spent_mc, expired_mc = lifetime_effect(
-        entry_type, delta_mc, None if reference is None else reference[0]
-    )
+    assert min(account.reserved_mc, account.overdraft_mc) >= 0
     checked_amount(account.balance_mc)
-    checked_amount(before.lifetime_earned_mc + earned_mc)
-    checked_amount(before.lifetime_spent_mc + spent_mc)
     sequence = before.sequence + 1
-    texts = None
-    if not context.is_time and (context.idempotency_key or reason or metadata):
-        texts = EntryTexts(
-            salt=context.new_salt(),
-            idempotency_key=context.idempotency_key,
-            reason=reason,
-            metadata=metadata or None,
-        )
+    reference_type, reference_id = reference or (None, None)
+    texts = _take_texts(context, reason, metadata)
     entry = LedgerEntry(
         id=(
             derived_id(context.now, draft.customer.id, account.unit, str(sequence))
@@ -154,8 +134,8 @@ def append_entry(
         balance_after_mc=account.balance_mc,
         reserved_after_mc=account.reserved_mc,
         blocks=blocks,
-        reference_type=None if reference is None else reference[0],
-        reference_id=None if reference is None else reference[1],
+        reference_type=reference_type,
+        reference_id=reference_id,
         request_id=context.request_id,
         actor=context.actor,
         occurred_at=occurred_at or context.now,
@@ -173,15 +153,31 @@ def append_entry(
     )
     # Nobody has seen the entry yet; a copy of it for one field would cost as much as the hash.
     msgspec.structs.force_setattr(entry, "hash", chained)
-    draft.put_account(
-        msgspec.structs.replace(
-            account,
-            sequence=sequence,
-            hash=chained,
-            lifetime_earned_mc=before.lifetime_earned_mc + earned_mc,
-            lifetime_spent_mc=before.lifetime_spent_mc + spent_mc,
-            lifetime_expired_mc=before.lifetime_expired_mc + expired_mc,
-        )
-    )
+    draft.put_account(_sum_up(account, before, entry))
     draft.add_entry(entry)
     return entry
+
+
+def _take_texts(context: Context, reason: str | None, metadata: dict[str, Any] | None) -> EntryTexts | None:
+    """The erasable texts of a caller's entry; what time writes has none."""
+    if context.is_time or not (context.idempotency_key or reason or metadata):
+        return None
+    return EntryTexts(
+        salt=context.new_salt(),
+        idempotency_key=context.idempotency_key,
+        reason=reason,
+        metadata=metadata or None,
+    )
+
+
+def _sum_up(account: Account, before: Account, entry: LedgerEntry) -> Account:
+    """``account`` with the entry's sequence and hash, and with what it adds to the lifetime sums."""
+    earned_mc, spent_mc, expired_mc = lifetime_effect(entry.type, entry.delta_mc, entry.reference_type)
+    return msgspec.structs.replace(
+        account,
+        sequence=entry.sequence,
+        hash=entry.hash,
+        lifetime_earned_mc=checked_amount(before.lifetime_earned_mc + earned_mc),
+        lifetime_spent_mc=checked_amount(before.lifetime_spent_mc + spent_mc),
+        lifetime_expired_mc=before.lifetime_expired_mc + expired_mc,
+    )

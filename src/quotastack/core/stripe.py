@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import hmac
 import re
-from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
-from quotastack.core.amounts import AMOUNT_MAX
+from quotastack.core.amounts import AMOUNT_MAX, Share
 from quotastack.core.customer_ref import CustomerRef
 from quotastack.core.errors import ValidationFailedError
 from quotastack.core.ids import read_uuid
@@ -62,7 +61,7 @@ class TakeBackAct(msgspec.Struct, frozen=True):
     """A share of a payment was given back; the payment goes by one of ``payment_ids``."""
 
     payment_ids: tuple[str, ...]
-    fraction: Decimal
+    fraction: Share
 
 
 class SuspendAct(msgspec.Struct, frozen=True):
@@ -155,7 +154,7 @@ def _plan_refund(charge: dict[str, Any], before: dict[str, Any]) -> StripeAct | 
     share = refunded - earlier
     if amount <= 0 or not 0 < share <= amount:
         return None
-    return TakeBackAct(_payment_ids(charge), Decimal(share) / Decimal(amount))
+    return TakeBackAct(_payment_ids(charge), Share(share, amount))
 
 
 def _metadata(found: dict[str, Any]) -> dict[str, str]:

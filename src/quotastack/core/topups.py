@@ -8,12 +8,12 @@ are spent or held.
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from quotastack.core.amounts import Share, share_of
 from quotastack.core.balance_events import request_topup
 from quotastack.core.blocks import grant_block, require_room_for_block
 from quotastack.core.commands import Command, Needs
@@ -213,7 +213,7 @@ class RefundTopup(Command, frozen=True, kw_only=True):
 
     block_id: str
     credits_mc: int | None = None
-    fraction: Decimal | None = None
+    fraction: Share | None = None
     reason: str | None = None
 
     @property
@@ -250,8 +250,7 @@ class RefundTopup(Command, frozen=True, kw_only=True):
         if self.credits_mc is not None:
             return self.credits_mc
         if self.fraction is not None:
-            share = Decimal(block.original_mc) * self.fraction
-            return int(share.to_integral_value(rounding=ROUND_FLOOR))
+            return share_of(block.original_mc, self.fraction)
         return block.remaining_mc
 
     def _tell(
@@ -322,20 +321,25 @@ class SetAutoTopup(Command, frozen=True, kw_only=True):
             if package.unit != self.unit:
                 raise ValidationFailedError.at("/package_id", f"The package is for {package.unit}.")
         known = draft.auto_topups.get(self.unit)
-        terms = {
-            "threshold": self.threshold,
-            "package_id": self.package_id,
-            "credits": self.credits_mc,
-            "max_per_period": self.max_per_period,
-            "period": self.period,
-            "cooldown_seconds": self.cooldown_seconds,
-            "is_armed": True,
-            "updated_at": context.now,
-        }
-        if known is None:
-            changed = AutoTopup(unit=self.unit, created_at=context.now, **terms)
-        else:
-            changed = replace(known, **terms)
+        changed = AutoTopup(
+            unit=self.unit,
+            threshold=self.threshold,
+            package_id=self.package_id,
+            credits=self.credits_mc,
+            max_per_period=self.max_per_period,
+            period=self.period,
+            cooldown_seconds=self.cooldown_seconds,
+            created_at=context.now,
+            updated_at=context.now,
+        )
+        if known is not None:
+            changed = replace(
+                changed,
+                last_requested_at=known.last_requested_at,
+                period_start=known.period_start,
+                requested_in_period=known.requested_in_period,
+                created_at=known.created_at,
+            )
         draft.put_auto_topup(changed)
         request_topup(draft, context, changed)
         return view_auto_topup(draft, context, draft.auto_topups[self.unit], version=draft.next_version)

@@ -64,7 +64,9 @@ def view_entry(entry: LedgerEntry) -> EntryView:
     """An entry as answered. Reasons of the system stand in its details, those of callers in its texts."""
     texts = entry.texts
     reason = (entry.details or {}).get("reason") if texts is None else texts.reason
-    has_reference = entry.reference_type is not None and entry.reference_id is not None
+    reference: Reference | UnsetType = UNSET
+    if entry.reference_type is not None and entry.reference_id is not None:
+        reference = Reference(entry.reference_type, entry.reference_id)
     return EntryView(
         id=entry.id,
         sequence=entry.sequence,
@@ -75,7 +77,7 @@ def view_entry(entry: LedgerEntry) -> EntryView:
         balance_after=entry.balance_after_mc,
         reserved_after=entry.reserved_after_mc,
         blocks=tuple(BlockDelta(block_id, delta) for block_id, delta in entry.blocks),
-        reference=Reference(entry.reference_type, entry.reference_id) if has_reference else UNSET,
+        reference=reference,
         idempotency_key=UNSET if texts is None else set_or_unset(texts.idempotency_key),
         request_id=set_or_unset(entry.request_id),
         actor=entry.actor,

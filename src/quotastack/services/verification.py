@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -183,7 +183,7 @@ async def verify_environment(
 
 async def verify_all(services: Services) -> AsyncIterator[tuple[EnvironmentRow, Verification]]:
     """Check every environment of the installation in turn; row-level security stays on throughout."""
-    async with services.database.workers.acquire() as connection:
-        environments = await select_environments(connection)
+    async with services.database.workers.acquire() as borrowed:
+        environments = await select_environments(cast("Connection", borrowed))
     for environment in environments:
         yield environment, await verify_environment(services, environment.id)
