@@ -334,3 +334,21 @@ def test_created_is_told_only_to_who_named_it(world: World) -> None:
     hold = reserve(world, 2)
     (told,) = world.events("reservation.created")
     assert (told["reservation_id"], told["estimated_units"], told["effective_balance"]) == (hold.id, 2, 70)
+
+
+@pytest.mark.parametrize(("commits", "left"), [((0, 1), 0), ((1, 0), 0)])
+def test_a_hold_takes_nothing_that_a_later_one_stands_on(
+    world: World, commits: tuple[int, int], left: int
+) -> None:
+    """The rest kept for the first hold pays for no later one, so the first one has to take it."""
+    world.grant(60, priority=9, expires_at=START + timedelta(seconds=60))
+    first = world.run(Reserve(credits_mc=60, ttl_seconds=600))
+    world.now = START + timedelta(seconds=60)
+    world.grant(60)
+    second = world.run(Reserve(credits_mc=60, ttl_seconds=600))
+    assert world.account().effective_mc == 0
+    for number in commits:
+        answer = world.run(CommitReservation(reservation_id=(first, second)[number].id))
+        assert (answer.committed_amount, answer.overage) == (60, 0)
+    assert sums(world) == (left, 0, 0)
+    world.check_sums()

@@ -6,6 +6,7 @@ checks what a caller may do (suspension, policies): that is decided before.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from quotastack.core.amounts import AMOUNT_MAX
@@ -16,13 +17,12 @@ from quotastack.core.errors import ConflictError, ValidationFailedError
 from quotastack.core.ledger import append_entry
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from quotastack.core.context import Context
     from quotastack.core.customer_state import Hold
     from quotastack.core.draft import Draft
 
 LIVE_BLOCKS_MAX: Final = 10_000
+EVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 OPTIONAL_TERMS: Final = (
     "price_paid",
     "currency",
@@ -201,14 +201,48 @@ def plan_commit(draft: Draft, context: Context, hold: Hold, amount_mc: int) -> t
 
     Kept rests pay when the hold was made before they expired.
     """
+    blocks = draft.live_blocks(hold.unit)
+    if any(block.is_kept for block in blocks):
+        return _plan_beside_kept_rests(draft, context, hold, amount_mc)
     account = draft.account(hold.unit)
     others_mc = account.reserved_mc - hold.reserved_mc
     takeable_mc = min(amount_mc, max(0, account.blocks_mc - others_mc))
-    paying = (
-        block for block in draft.live_blocks(hold.unit) if pays_for_hold(block, hold.created_at, context.now)
-    )
+    paying = (block for block in blocks if pays_for_hold(block, hold.created_at, context.now))
     draws, missing_mc = plan_burn_down(paying, takeable_mc)
     return draws, missing_mc + amount_mc - takeable_mc
+
+
+def _plan_beside_kept_rests(
+    draft: Draft, context: Context, hold: Hold, amount_mc: int
+) -> tuple[tuple[Draw, ...], int]:
+    """``plan_commit`` where kept rests pay for some holds only.
+
+    A hold that was made after a rest expired must stay covered without it. So for each such instant the
+    credits that pay for the holds made since are counted against what those hold: a draw leaves enough.
+    """
+    blocks = draft.live_blocks(hold.unit)
+    others = [h for h in draft.holds.values() if h.unit == hold.unit and h.id != hold.id]
+    expiries = sorted({b.expires_at for b in blocks if b.is_kept and b.expires_at is not None})
+    since = [EVER, *expiries]
+    slack_mc = {
+        at: sum(b.remaining_mc for b in blocks if pays_for_hold(b, at, context.now))
+        - sum(h.reserved_mc for h in others if h.created_at >= at)
+        for at in since
+    }
+    draws: list[Draw] = []
+    for block in blocks:
+        if amount_mc == 0:
+            break
+        if not pays_for_hold(block, hold.created_at, context.now):
+            continue
+        counted = [at for at in since if pays_for_hold(block, at, context.now)]
+        taken_mc = min(amount_mc, block.remaining_mc, *(max(0, slack_mc[at]) for at in counted))
+        if taken_mc:
+            draws.append(Draw(block, taken_mc))
+            amount_mc -= taken_mc
+            for at in counted:
+                slack_mc[at] -= taken_mc
+    return tuple(draws), amount_mc
 
 
 def settle_overdraft(draft: Draft, context: Context, unit: str) -> None:

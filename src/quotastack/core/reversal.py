@@ -133,7 +133,27 @@ def _latest_block(draft: Draft, block_id: str) -> Block | None:
     if known is None:
         changes = draft.changes
         known = changes.new_blocks.get(block_id) or changes.changed_blocks.get(block_id)
-    return draft.extra.get(("block", block_id)) if known is None else known
+    if known is None:
+        known = draft.extra.get(("block", block_id))
+    return _as_of_now(draft, known) if known is not None and known.status == "depleted" else known
+
+
+def _as_of_now(draft: Draft, block: Block) -> Block:
+    """A used-up block as if its subscription had taken it along: those steps touch live blocks only.
+
+    It stands still while the subscription is paused, and ends in the subscription's turn only where that
+    comes at its own expiry.
+    """
+    subscription = draft.subscriptions.get(block.subscription_id or "")
+    if subscription is None:
+        return replace(block, is_frozen=False, is_locked=False, is_cycle=False)
+    ends = {subscription.current_period_end, subscription.grace_ends_at}
+    return replace(
+        block,
+        is_frozen=subscription.status == "paused",
+        is_locked=block.is_locked and subscription.status == "overdue",
+        is_cycle=block.is_cycle and block.expires_at in ends,
+    )
 
 
 def _is_live(block: Block | None, context: Context) -> bool:
