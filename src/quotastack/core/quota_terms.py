@@ -115,7 +115,8 @@ def read_quota(value: dict[str, Any], metric: Metric) -> Quota | None:
 
 def percent_of(allowance: int, percent: Any) -> int:
     """``percent`` of ``allowance``, rounded down to whole units of the scale."""
-    return int(allowance * Fraction(str(percent)) / 100)
+    share = Fraction(str(percent))
+    return allowance * share.numerator // (share.denominator * 100)
 
 
 def read_bound(tier: dict[str, Any], quota: dict[str, Any], scale: int) -> int | None:

@@ -84,7 +84,7 @@ def meet_tiers(
         if tier.lower >= after:
             break
         reached = tier
-        if tier.level not in sent and (tier.index > 0 or tier.level != "Normal" or tier.policy in REFUSING):
+        if tier.level not in sent and _is_told(tier):
             signals.append(Signal(tier))
             sent.add(tier.level)
         refusal: Refusal | None = None
@@ -94,8 +94,7 @@ def meet_tiers(
             refusal = Refusal(tier=tier, kind="suspended", limit=tier.lower)
             suspending = tier
         elif tier.policy == "RateLimit":
-            part = _part(tier, before, after)
-            level, refusal = _take_tokens(tier, asset, part, now=now)
+            level, refusal = _take_tokens(tier, asset, _part(tier, before, after), now=now)
             buckets = {**(buckets or {}), **level}
         elif tier.policy == "AllowWithGrace":
             grace_tier = tier
@@ -119,6 +118,11 @@ def meet_tiers(
         grace_tier=grace_tier,
         suspending=suspending,
     )
+
+
+def _is_told(tier: QuotaTier) -> bool:
+    """Whether reaching the tier is news: everybody begins in a first tier that is Normal."""
+    return tier.index > 0 or tier.level != "Normal" or tier.policy in REFUSING
 
 
 def _part(tier: QuotaTier, before: int, after: int) -> int:
