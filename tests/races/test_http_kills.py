@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.api.stories import Story, instant
+from tests.races.boundary_rig import survive_boundaries
 from tests.races.kill_rig import survive
 from tests.races.servers import ServerProcess, create_tenant, serving, wait_until
 
@@ -16,6 +17,11 @@ def test_acknowledged_debits_survive_kills(tmp_path: Path) -> None:
     told = survive(tmp_path, server_kills=2, database_kills=2)
     assert (told["server"], told["database"]) == (2, 2)
     assert told["acknowledged"] >= 80
+
+
+def test_kills_during_a_boundary_sweep(tmp_path: Path) -> None:
+    """S12 with a server that falls again and again while it catches up."""
+    assert survive_boundaries(tmp_path, kills=2, customers=12) == 2 * 5 * 12
 
 
 def test_s12_server_was_really_off(tmp_path: Path) -> None:
