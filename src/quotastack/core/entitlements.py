@@ -6,12 +6,15 @@ Usage and reserve ask ``require_entitled`` before they count or charge anything;
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from quotastack.core.amounts import units_on_the_wire
+from quotastack.core.counters import find_current
 from quotastack.core.errors import AssetSuspendedError, NotEntitledError
 from quotastack.core.governing import governing_subscriptions
+from quotastack.core.tiers import limit_now
 from quotastack.core.value_faults import value_faults
-from quotastack.core.values import ResolvedValue, includes_metric
+from quotastack.core.values import ResolvedValue, find_quota, includes_metric
 from quotastack.core.values import resolve_value as _resolve_value
 
 if TYPE_CHECKING:
@@ -81,15 +84,37 @@ def require_entitled(draft: Draft, context: Context, metric: Metric) -> None:
         NotEntitledError: the value does not include the metric, or every governing subscription is
             paused or overdue without usage.
         AssetSuspendedError: the account that the metric draws from, or the asset, is suspended.
+        HistoryNeededError: the asset is, and its counter must be recounted to say where it stands.
     """
     reason = find_bar(draft, context, metric)
     if reason is None:
         return
     if reason == "suspended":
-        account = draft.accounts.get(metric.unit)
-        is_account = account is not None and account.status == "suspended"
-        what = f"account {metric.unit}" if is_account else f"use of {metric.key}"
-        raise AssetSuspendedError(f"The {what} is suspended.", extra={"metric": metric.key})
+        raise _suspension_error(draft, context, metric)
     raise NotEntitledError(
         _DETAILS[reason].format(metric.key), extra={"metric": metric.key, "reason": reason}
     )
+
+
+def _suspension_error(draft: Draft, context: Context, metric: Metric) -> AssetSuspendedError:
+    """The refusal of a suspended account or asset; an asset's tells where it stands in its quota."""
+    account = draft.accounts.get(metric.unit)
+    if account is not None and account.status == "suspended":
+        return AssetSuspendedError(
+            f"The account {metric.unit} is suspended.", extra={"metric": metric.key, "unit": metric.unit}
+        )
+    extra: dict[str, Any] = {"metric": metric.key}
+    quota = find_quota(draft, context.catalog, metric)
+    if quota is not None:
+        counter = find_current(draft, context, metric, quota)
+        tier = next((t for t in quota.tiers if t.policy == "SuspendUsage"), quota.tier_at(counter.value))
+        extra |= {
+            "level": tier.level,
+            "policy": tier.policy,
+            "value": units_on_the_wire(counter.value, metric.scale),
+            "resets_at": counter.period_end,
+        }
+        limit = limit_now(quota, counter, context.now)
+        if limit is not None:
+            extra["limit"] = units_on_the_wire(limit, metric.scale)
+    return AssetSuspendedError(f"The use of {metric.key} is suspended until it is resumed.", extra=extra)
