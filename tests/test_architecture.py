@@ -214,7 +214,7 @@ def test_statements_of_the_store_are_named_constants() -> None:
 
 def test_one_writer_of_customer_state() -> None:
     """What writes a customer's rows is called by the engine's batch alone."""
-    writers = {"quotastack.store.batch_writes"}
+    writers = {"quotastack.store.batch_writes", "quotastack.store.object_writes"}
     wrong = [
         f"{name_of(path)}:{line} imports {module}: only engine/ writes what belongs to a customer. Submit a command:"
         " services.engine.submit."

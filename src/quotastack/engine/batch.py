@@ -11,416 +11,118 @@ it, one hot write, one for each kind of rarer row; see ``tests/engine/test_state
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import msgspec
-import structlog
-
-from quotastack.core.advance import advance, refresh_due_at
-from quotastack.core.amounts import AmountOverflowError
-from quotastack.core.balance_events import tell_balance
-from quotastack.core.commands import HistoryNeededError, RefusedWithChangesError
-from quotastack.core.context import Context
-from quotastack.core.creation import open_customer
-from quotastack.core.customer_state import NEVER, Customer
-from quotastack.core.draft import Draft, new_state
-from quotastack.core.errors import (
-    ConflictError,
-    CustomerNotFoundError,
-    IdempotencyKeyReusedError,
-    ProblemError,
-    UnavailableError,
-    ValidationFailedError,
-)
+from quotastack.core.advance import refresh_due_at
+from quotastack.core.customer_state import NEVER
+from quotastack.core.draft import Draft
 from quotastack.core.ids import EnvironmentId
-from quotastack.engine.environments import load_environment
-from quotastack.engine.submission import Outcome, Pending
-from quotastack.runtime.random_ids import new_id, new_salt
+from quotastack.engine.environment_batch import BatchParts, EnvironmentBatch
+from quotastack.engine.submission import Pending
 from quotastack.runtime.tenancy import begin, commit, rollback, switch_environment
 from quotastack.store.batch_writes import (
-    INSERT_LEDGER_TEXTS,
     HotRows,
-    ObjectRows,
     delete_customers,
     free_external_ids,
-    insert_customers,
     write_due,
     write_hot,
-    write_objects,
 )
-from quotastack.store.batches import OpenedBatch, StoredKey, open_batch
 from quotastack.store.customers import erase_customers
-from quotastack.store.history import load_history
-from quotastack.store.states import load_states, read_clock, select_customer_ids
+from quotastack.store.object_writes import INSERT_LEDGER_TEXTS, ObjectRows, write_objects
 from quotastack.store.webhooks import insert_deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from quotastack.core.customer_state import CustomerState
-    from quotastack.engine.cache import StateCache
-    from quotastack.engine.environments import Environment, Environments
     from quotastack.runtime.database import Connection
 
 NOTICE_BYTES_MAX: Final = 7_900
-
-log = structlog.get_logger(__name__)
-_encode = msgspec.json.Encoder().encode
-
-
-class PoisonedBatchError(Exception):
-    """A command failed half-way through its writes: the batch is undone and run one by one."""
 
 
 class CommitUnknownError(Exception):
     """The connection was lost at COMMIT: the keys tell, under the customers' locks, what happened."""
 
 
-class BatchParts(msgspec.Struct, frozen=True):
-    """What a batch works with besides its connection."""
-
-    cache: StateCache
-    environments: Environments
-    process_id: str
-
-    def cache_forget(self, pendings: Sequence[Pending]) -> None:
-        """Drop the cached states of customers whose batch failed: the database tells anew."""
-        for pending in pendings:
-            if pending.customer_id is not None:
-                self.cache.forget(pending.submission.caller.environment_id, pending.customer_id)
-            if pending.submission.customer.external_id is not None:
-                pending.customer_id = None
-
-
-class EnvironmentBatch:
-    """The commands of one environment within a batch."""
-
-    def __init__(self, environment_id: str, pendings: list[Pending], parts: BatchParts) -> None:
-        self.environment_id = environment_id
-        self.pendings = pendings
-        self.parts = parts
-        self.drafts: dict[str, Draft] = {}
-        self.created: dict[str, CustomerState] = {}
-        self.deferred: list[Pending] = []
-        self.key_rows: list[tuple[Any, ...]] = []
-        self.keys: dict[bytes, StoredKey] = {}
-        self.environment: Environment
-        self.opened: OpenedBatch
-        self.now: datetime
-
-    # Reading
-
-    async def read(self, tx: Connection) -> None:
-        """Resolve and create customers, take the locks, load what is not cached."""
-        await self._resolve(tx)
-        ids = sorted({p.customer_id for p in self.pendings if p.customer_id is not None})
-        digests = sorted({p.submission.key.digest for p in self.pendings if p.submission.key})
-        self.opened = await open_batch(tx, ids, digests)
-        self.keys = self.opened.keys
-        await self._load_environment(tx)
-        self.now = self.environment.time_at(self.opened.now)
-        await self._load_drafts(tx)
-        for pending in self.pendings:
-            draft = self.drafts.get(pending.customer_id or "")
-            for needs in (pending.submission.command.needs, *pending.needs):
-                if needs is not None and draft is not None:
-                    await load_history(tx, draft.customer.id, needs, draft.extra)
-
-    async def _resolve(self, tx: Connection) -> None:
-        unknown = [p for p in self.pendings if p.customer_id is None]
-        if not unknown:
-            return
-        by_external_id: dict[str, list[Pending]] = defaultdict(list)
-        for pending in unknown:
-            external_id = pending.submission.customer.external_id
-            assert external_id is not None
-            by_external_id[external_id].append(pending)
-        found = await select_customer_ids(tx, sorted(by_external_id))
-        wanted = {
-            external_id: new_id()
-            for external_id, pendings in by_external_id.items()
-            if external_id not in found and any(p.submission.creates_customer for p in pendings)
-        }
-        if wanted:
-            await self._create(tx, wanted, found)
-        for external_id, pendings in by_external_id.items():
-            for pending in pendings:
-                pending.customer_id = found.get(external_id)
-
-    async def _create(self, tx: Connection, wanted: dict[str, str], found: dict[str, str]) -> None:
-        environment = self.parts.environments.peek(self.environment_id)
-        if environment is None:
-            environment = await load_environment(tx, self.environment_id)
-        created_at = environment.time_at(await read_clock(tx))
-        created = await insert_customers(tx, self.environment_id, wanted, created_at)
-        found.update({external_id: wanted[external_id] for external_id in created})
-        for external_id in created:
-            customer = Customer(
-                id=wanted[external_id],
-                external_id=external_id,
-                created_at=created_at,
-                updated_at=created_at,
-            )
-            self.created[customer.id] = new_state(self.environment_id, customer)
-        taken = sorted(wanted.keys() - created)
-        if taken:
-            found.update(await select_customer_ids(tx, taken))
-
-    async def _load_environment(self, tx: Connection) -> None:
-        known = self.parts.environments.peek(self.environment_id)
-        if known is None or known.version != self.opened.environment_version:
-            known = await load_environment(tx, self.environment_id)
-        self.environment = known
-
-    async def _load_drafts(self, tx: Connection) -> None:
-        states: dict[str, CustomerState] = {}
-        stale: list[str] = []
-        for customer_id, version in self.opened.versions.items():
-            entry = self.parts.cache.get(self.environment_id, customer_id)
-            if customer_id in self.created:
-                states[customer_id] = self.created[customer_id]
-            elif entry is not None and entry.state.version == version:
-                states[customer_id] = entry.state
-            else:
-                stale.append(customer_id)
-        order = self.environment.config.priority_order
-        if stale:
-            states |= await load_states(tx, stale, priority_order=order)
-        for customer_id, state in states.items():
-            self.drafts[customer_id] = Draft(state, priority_order=order)
-
-    # Deciding
-
-    def decide(self) -> None:
-        """Decide every command in order; each gets its outcome or is deferred to the next batch."""
-        for pending in self.pendings:
-            if pending.future.cancelled():
-                continue
-            replay = self._replay(pending)
-            if replay is not None:
-                pending.outcome = replay
-                continue
-            draft = self.drafts.get(pending.customer_id or "")
-            ref = pending.submission.customer
-            if draft is not None and ref.external_id not in (None, draft.customer.external_id):
-                # The external id moved to another customer since it was looked up.
-                self.parts.cache.forget(self.environment_id, draft.customer.id)
-                self._defer(pending, unresolved=True)
-            elif draft is None or not _may_run(draft, pending):
-                pending.outcome = _not_found(pending)
-            else:
-                self._decide_one(pending, draft)
-
-    def _defer(self, pending: Pending, *, unresolved: bool = False) -> None:
-        if unresolved:
-            pending.customer_id = None
-        self.deferred.append(pending)
-
-    def _defer_for(self, pending: Pending, needed: HistoryNeededError) -> None:
-        if needed.needs in pending.needs:
-            raise PoisonedBatchError from needed
-        pending.needs.append(needed.needs)
-        self._defer(pending)
-
-    def _replay(self, pending: Pending) -> Outcome | ProblemError | None:
-        key = pending.submission.key
-        stored = self.keys.get(key.digest) if key is not None else None
-        if stored is None or key is None:
-            return None
-        if stored.status is None or stored.body is None:
-            return ConflictError("This idempotency key belongs to a customer who was deleted.")
-        if stored.fingerprint != key.fingerprint:
-            return IdempotencyKeyReusedError(
-                "The idempotency key was used for another request. A key names one act: "
-                "use a new key for a new act."
-            )
-        return Outcome(status=stored.status, body=stored.body, is_replayed=not pending.is_settling)
-
-    def _context(self, pending: Pending, draft: Draft) -> Context:
-        submission = pending.submission
-        caller = submission.caller
-        last_at = draft.last_entry_at
-        return Context(
-            environment_id=self.environment_id,
-            environment=self.environment.environment,
-            catalog=self.environment.catalog,
-            now=self.now if last_at is None or last_at <= self.now else last_at,
-            request_id=caller.request_id,
-            actor=caller.actor,
-            new_id=new_id,
-            new_salt=new_salt,
-            idempotency_key=None if submission.key is None else submission.key.key,
-        )
-
-    def _decide_one(self, pending: Pending, draft: Draft) -> None:
-        context = self._context(pending, draft)
-        if draft.is_new and draft.customer.id in self.created and not draft.writes:
-            open_customer(draft, context)
-        try:
-            is_done = _advance(draft, context)
-        except HistoryNeededError as needed:
-            self._defer_for(pending, needed)
-            return
-        finally:
-            pending.ran.extend(draft.changes.ran)
-            draft.changes.ran.clear()
-        if not is_done:
-            self._defer(pending)
-            return
-        command = pending.submission.command
-        if command.is_dry_run:
-            draft = Draft(draft.freeze(), priority_order=self.environment.config.priority_order)
-            draft.extra = self.drafts[draft.customer.id].extra
-        writes = draft.writes
-        try:
-            answer = command.decide(draft, context)
-        except RefusedWithChangesError as refusal:
-            pending.outcome = refusal.error
-            draft.version += 1
-            return
-        except HistoryNeededError as needed:
-            if draft.writes != writes:
-                raise PoisonedBatchError from needed
-            self._defer_for(pending, needed)
-            return
-        except (ProblemError, AmountOverflowError) as refusal:
-            if draft.writes != writes:
-                raise PoisonedBatchError from refusal
-            pending.outcome = as_problem(refusal)
-            return
-        except Exception as bug:
-            raise PoisonedBatchError from bug
-        if draft.writes != writes:
-            tell_balance(draft, context)
-            draft.version += 1
-        draft.is_new = False
-        self._accept(pending, answer)
-
-    def _accept(self, pending: Pending, answer: Any) -> None:
-        command = pending.submission.command
-        body = _encode(answer)
-        pending.outcome = Outcome(status=command.status, body=body, answer=answer, ran=tuple(pending.ran))
-        key = pending.submission.key
-        if key is None or command.is_dry_run:
-            return
-        self.keys[key.digest] = StoredKey(key.fingerprint, command.status, body)
-        self.key_rows.append(
-            (key.digest, key.key, key.fingerprint, command.status, body, pending.customer_id,
-             command.is_money, self.opened.now)
-        )  # fmt: skip
-
-    # Writing
-
-    async def write(self, tx: Connection) -> None:
-        """Write what was decided; nothing when nothing changed."""
-        hot, objects = HotRows(), ObjectRows()
-        hot.keys = sorted(self.key_rows, key=lambda row: row[0])
-        due: list[tuple[str, datetime]] = []
-        gone: list[str] = []
-        notices: list[str] = []
-        unused: list[str] = []
-        for customer_id, draft in sorted(self.drafts.items()):
-            if customer_id in self.created and draft.is_new:
-                unused.append(customer_id)
-                continue
-            self._collect_due(draft, due, gone)
-            if draft.writes:
-                hot.customers.append((customer_id, draft.version, draft.event_sequence, draft.last_entry_at))
-                hot.add_changes(draft.customer, draft.changes, draft.accounts)
-                objects.add_changes(draft.customer, draft.changes)
-                notices.append(f"{customer_id}={draft.version}")
-        await self._write_rows(tx, hot, objects, notices)
-        await self._queue_deliveries(tx)
-        if due or gone:
-            await write_due(tx, self.environment_id, due, gone)
-        if unused:
-            await delete_customers(tx, self.environment_id, unused)
-            for customer_id in unused:
-                del self.drafts[customer_id]
-        erased = [c for c, draft in self.drafts.items() if draft.changes.is_erased]
-        if erased:
-            await free_external_ids(tx, self.environment_id, erased)
-            await erase_customers(tx, erased)
-
-    async def _write_rows(
-        self, tx: Connection, hot: HotRows, objects: ObjectRows, notices: list[str]
-    ) -> None:
-        for row in hot.texts:
-            objects.add(INSERT_LEDGER_TEXTS, row)
-        if objects.rows:
-            await write_objects(tx, self.environment_id, objects)
-        if hot.customers or hot.keys:
-            prefix = f"{self.parts.process_id}:{self.environment_id}:"
-            await write_hot(tx, self.environment_id, hot, join_notices(prefix, notices))
-
-    async def _queue_deliveries(self, tx: Connection) -> None:
-        endpoints = self.environment.catalog.endpoints
-        if not endpoints:
-            return
-        events = [
-            (customer_id, event)
-            for customer_id, draft in sorted(self.drafts.items())
-            for event in draft.changes.events
-        ]
-        if events:
-            await insert_deliveries(tx, EnvironmentId(self.environment_id), events, endpoints)
-
-    def _collect_due(self, draft: Draft, due: list[tuple[str, datetime]], gone: list[str]) -> None:
-        if draft.is_due_stale:
-            refresh_due_at(draft, self.environment.catalog)
-        written_at = draft.written_due_at
-        is_met = written_at <= self.now
-        if draft.due_at < written_at or (is_met and draft.due_at != written_at):
-            draft.written_due_at = draft.due_at
-            if draft.due_at == NEVER:
-                gone.append(draft.customer.id)
-            else:
-                due.append((draft.customer.id, draft.due_at))
-
-    # After COMMIT
-
-    def publish(self) -> None:
-        """Let checks see what was committed."""
-        self.parts.environments.put(self.environment)
-        for draft in self.drafts.values():
-            if draft.customer.deleted_at is not None:
-                self.parts.cache.forget(self.environment_id, draft.customer.id)
-            self.parts.cache.put(draft.freeze())
+async def _write(tx: Connection, batch: EnvironmentBatch) -> None:
+    """Write what was decided; nothing when nothing changed."""
+    hot, objects = HotRows(), ObjectRows()
+    hot.keys = sorted(batch.key_rows, key=lambda row: row[0])
+    due: list[tuple[str, datetime]] = []
+    gone: list[str] = []
+    notices: list[str] = []
+    unused: list[str] = []
+    for customer_id, draft in sorted(batch.drafts.items()):
+        if customer_id in batch.created and draft.is_new:
+            unused.append(customer_id)
+            continue
+        _collect_due(batch, draft, due, gone)
+        if draft.writes:
+            hot.customers.append((customer_id, draft.version, draft.event_sequence, draft.last_entry_at))
+            hot.add_changes(draft.customer, draft.changes, draft.accounts)
+            objects.add_changes(draft.customer, draft.changes)
+            notices.append(f"{customer_id}={draft.version}")
+    await _write_rows(tx, batch, hot, objects, notices)
+    await _queue_deliveries(tx, batch)
+    if due or gone:
+        await write_due(tx, batch.environment_id, due, gone)
+    if unused:
+        await delete_customers(tx, batch.environment_id, unused)
+        for customer_id in unused:
+            del batch.drafts[customer_id]
+    erased = [c for c, draft in batch.drafts.items() if draft.changes.is_erased]
+    if erased:
+        await free_external_ids(tx, batch.environment_id, erased)
+        await erase_customers(tx, erased)
 
 
-def _may_run(draft: Draft, pending: Pending) -> bool:
-    return draft.customer.deleted_at is None or pending.submission.command.may_touch_deleted
+async def _write_rows(
+    tx: Connection, batch: EnvironmentBatch, hot: HotRows, objects: ObjectRows, notices: list[str]
+) -> None:
+    for row in hot.texts:
+        objects.add(INSERT_LEDGER_TEXTS, row)
+    if objects.rows:
+        await write_objects(tx, batch.environment_id, objects)
+    if hot.customers or hot.keys:
+        prefix = f"{batch.parts.process_id}:{batch.environment_id}:"
+        await write_hot(tx, batch.environment_id, hot, join_notices(prefix, notices))
 
 
-def _not_found(pending: Pending) -> CustomerNotFoundError:
-    ref = pending.submission.customer
-    if ref.external_id is not None:
-        return CustomerNotFoundError(
-            "No customer has this external id. Create it with POST /v1/customers or by its first topup."
-        )
-    return CustomerNotFoundError("No customer has this customer_id in this environment.")
+async def _queue_deliveries(tx: Connection, batch: EnvironmentBatch) -> None:
+    endpoints = batch.environment.catalog.endpoints
+    if not endpoints:
+        return
+    events = [
+        (customer_id, event)
+        for customer_id, draft in sorted(batch.drafts.items())
+        for event in draft.changes.events
+    ]
+    if events:
+        await insert_deliveries(tx, EnvironmentId(batch.environment_id), events, endpoints)
 
 
-def _advance(draft: Draft, context: Context) -> bool:
-    """Let time happen; what it changed is one more version."""
-    writes = draft.writes
-    try:
-        return advance(draft, context)
-    finally:
-        if draft.writes != writes:
-            draft.version += 1
+def _collect_due(
+    batch: EnvironmentBatch, draft: Draft, due: list[tuple[str, datetime]], gone: list[str]
+) -> None:
+    if draft.is_due_stale:
+        refresh_due_at(draft, batch.environment.catalog)
+    written_at = draft.written_due_at
+    is_met = written_at <= batch.now
+    if draft.due_at < written_at or (is_met and draft.due_at != written_at):
+        draft.written_due_at = draft.due_at
+        if draft.due_at == NEVER:
+            gone.append(draft.customer.id)
+        else:
+            due.append((draft.customer.id, draft.due_at))
 
 
-def as_problem(error: Exception) -> ProblemError:
-    """How a failed command is answered: refusals as they are, an overflow as bad input, else 503."""
-    if isinstance(error, ProblemError):
-        return error
-    if isinstance(error, AmountOverflowError):
-        return ValidationFailedError(f"The result is out of range: {error}.")
-    return UnavailableError(
-        "The request could not be carried out; nothing was changed.", retry_after_seconds=1
-    )
+def _publish(batch: EnvironmentBatch) -> None:
+    """Let checks see what was committed."""
+    batch.parts.environments.put(batch.environment)
+    for draft in batch.drafts.values():
+        if draft.customer.deleted_at is not None:
+            batch.parts.cache.forget(batch.environment_id, draft.customer.id)
+        batch.parts.cache.put(draft.freeze())
 
 
 def join_notices(prefix: str, notices: list[str]) -> list[str]:
@@ -460,13 +162,13 @@ async def run_batch(tx: Connection, pendings: Sequence[Pending], parts: BatchPar
             batches.append(batch)
             await batch.read(tx)
             batch.decide()
-            await batch.write(tx)
+            await _write(tx, batch)
     except BaseException:
         await rollback(tx)
         raise
     await _commit(tx)
     for batch in batches:
-        batch.publish()
+        _publish(batch)
     deferred = [pending for batch in batches for pending in batch.deferred]
     for pending in pendings:
         if pending.outcome is not None:

@@ -16,8 +16,8 @@ from quotastack.core.customer_ref import CustomerRef
 from quotastack.core.draft import Draft
 from quotastack.core.errors import CustomerNotFoundError, NotFoundError
 from quotastack.core.ids import EnvironmentId
-from quotastack.engine.batch import BatchParts
 from quotastack.engine.cache import StateCache
+from quotastack.engine.environment_batch import BatchParts
 from quotastack.engine.environments import Environments, UnknownEnvironmentError, load_environment
 from quotastack.engine.lanes import Lane
 from quotastack.engine.listener import Listener

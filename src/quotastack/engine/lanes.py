@@ -15,13 +15,8 @@ import asyncpg
 import structlog
 
 from quotastack.core.errors import IdempotencyKeyInFlightError, UnavailableError
-from quotastack.engine.batch import (
-    BatchParts,
-    CommitUnknownError,
-    PoisonedBatchError,
-    as_problem,
-    run_batch,
-)
+from quotastack.engine.batch import CommitUnknownError, run_batch
+from quotastack.engine.environment_batch import BatchParts, PoisonedBatchError, as_problem
 from quotastack.engine.environments import UnknownEnvironmentError
 from quotastack.runtime.clock import monotonic_seconds
 from quotastack.store.batches import forget_plans
