@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.core.metering_world import START, World
 
+from quotastack.core.commands import Advance
 from quotastack.core.commits import CommitReservation
 from quotastack.core.customer_state import Hold
 from quotastack.core.draft import replace
@@ -344,6 +345,7 @@ def test_a_hold_takes_nothing_that_a_later_one_stands_on(
     world.grant(60, priority=9, expires_at=START + timedelta(seconds=60))
     first = world.run(Reserve(credits_mc=60, ttl_seconds=600))
     world.now = START + timedelta(seconds=60)
+    world.run(Advance())
     world.grant(60)
     second = world.run(Reserve(credits_mc=60, ttl_seconds=600))
     assert world.account().effective_mc == 0
