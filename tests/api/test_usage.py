@@ -292,7 +292,8 @@ def test_rejected_event_is_told_and_visible(story: Story, customer: str) -> None
     told = answer(later(story, customer, 5_000, "usage:1"), 202)
     kept = answer(story.api.get(f"/v1/usage/{told['id']}"), 200)
     assert (kept["status"], kept["cost"], kept["units"]) == ("rejected", 0, 5_000)
-    assert kept["problem"]["type"].endswith("/insufficient-credits")
+    assert kept["problem"]["type"].endswith("/errors/insufficient-credits")
+    assert (kept["problem"]["status"], kept["problem"]["shortfall"]) == (402, 40_000)
     (event_,) = story.events("usage.rejected", customer)
     assert event_["data"]["usage_id"] == told["id"]
     assert [row["id"] for row in pages(story.api, "/v1/usage", status="rejected")] == [told["id"]]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from quotastack.api.errors import describe_problem
+from quotastack.api.errors import PROBLEM_KINDS, describe_problem
 from quotastack.api.fields import (
     Body,
     CustomerBody,
@@ -92,7 +92,7 @@ class UsageFilter(TimedCustomerFilter, frozen=True, kw_only=True):
     """Filters are exact; `from` and `to` are about the events' `timestamp`; `dimension` is `name:value`."""
 
     billable_metric_key: Key | UnsetType = UNSET
-    status: Literal["applied", "reversed", "rejected"] | UnsetType = UNSET
+    status: Literal["accepted", "applied", "reversed", "rejected"] | UnsetType = UNSET
     dimension: (
         Annotated[str, Meta(min_length=2, max_length=400, pattern="^[^:]+:", examples=["model:large"])]
         | UnsetType
@@ -220,12 +220,29 @@ async def get_usage_events(request: Request) -> Response:
         is_ascending=page.is_ascending,
         limit=page.fetch,
     )
-    return page_response(request, rows, position=lambda row: (row.id,))
+    shown = [_show(row, request.base_url) for row in rows]
+    return page_response(request, shown, position=lambda row: (row.id,))
+
+
+def _show(view: UsageView, base_url: str) -> UsageView:
+    """A rejected event's problem as it would have been answered: with the status and title of its type."""
+    if view.problem is UNSET:
+        return view
+    slug = view.problem["type"].rsplit("/", 1)[-1]
+    kind = PROBLEM_KINDS[slug]
+    problem = {
+        **view.problem,
+        "type": f"{base_url}/errors/{slug}",
+        "title": kind.title,
+        "status": kind.status,
+    }
+    return msgspec.structs.replace(view, problem=problem)
 
 
 async def get_usage_event(request: Request) -> Response:
     """One event."""
-    return Response(200, await read_usage(request.app, request.caller, usage_id=request.params["id"]))
+    view = await read_usage(request.app, request.caller, usage_id=request.params["id"])
+    return Response(200, _show(view, request.base_url))
 
 
 async def post_reverse(request: Request) -> Response:
