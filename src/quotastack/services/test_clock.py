@@ -156,6 +156,9 @@ async def _move(
     sweep: bool = True,
 ) -> Stored:
     _require_test(caller)
+    # What was due already and not swept runs first: it belongs to this answer and to no other.
+    asked_at = await _read_now(services, caller)
+    overdue = await _write_due(services, caller, until=asked_at) if sweep else []
 
     async def work(tx: Connection) -> tuple[int, Any]:
         await lock_environment(tx, caller.environment_id)
@@ -168,7 +171,9 @@ async def _move(
                 "The clock never goes back.", extra={"now": now.isoformat().replace("+00:00", "Z")}
             )
         freezes = environment.clock_frozen_at is not None if is_frozen is None else is_frozen
-        ran = await _foresee(tx, caller, environment, then) if sweep else []
+        # Another move may have come first, and what it told is not told again.
+        since = asked_at if environment.clock_frozen_at is None else now
+        ran = await _foresee(tx, caller, environment, since=since, then=then) if sweep else []
         await update_clock(
             tx,
             caller.environment_id,
@@ -176,7 +181,7 @@ async def _move(
             offset=timedelta(0) if freezes else then - real_now,
         )
         await raise_version(tx, caller.environment_id, is_catalog=False)
-        return 200, ClockView(now=then, frozen=freezes, ran=ran)
+        return 200, ClockView(now=then, frozen=freezes, ran=_in_order([*overdue, *ran]))
 
     stored = await run_once(services, caller, key, work)
     services.environment_changed(caller.environment_id)
@@ -185,8 +190,19 @@ async def _move(
     return stored
 
 
-async def _foresee(tx: Connection, caller: Caller, environment: Environment, then: datetime) -> list[RanView]:
-    """What time will do until ``then``, to everyone; nothing is written."""
+def _in_order(ran: list[RanView]) -> list[RanView]:
+    return sorted(ran, key=lambda step: (step.at, step.customer_id))
+
+
+async def _read_now(services: Services, caller: Caller) -> datetime:
+    async with environment_transaction(services.database.reads, caller.environment_id, read_only=True) as tx:
+        return await read_environment_time(tx, caller.environment_id)
+
+
+async def _foresee(
+    tx: Connection, caller: Caller, environment: Environment, *, since: datetime, then: datetime
+) -> list[RanView]:
+    """What time will do after ``since`` until ``then``, to everyone; nothing is written."""
     ran: list[RanView] = []
     after_id: str | None = None
     while True:
@@ -199,11 +215,12 @@ async def _foresee(tx: Connection, caller: Caller, environment: Environment, the
             ran.extend(
                 RanView(kind=step.kind, customer_id=step.customer_id, at=step.at)
                 for step in _bring_to(states[customer_id], environment, then)
+                if step.at > since
             )
             # Foreseeing a long span is work; other requests of the process are not kept waiting.
             await asyncio.sleep(0)
         if len(ids) < PAGE:
-            return sorted(ran, key=lambda step: (step.at, step.customer_id))
+            return ran
         after_id = ids[-1]
 
 
@@ -227,8 +244,9 @@ def _bring_to(state: CustomerState, environment: Environment, then: datetime) ->
     return ran
 
 
-async def _write_due(services: Services, caller: Caller, *, until: datetime) -> None:
-    """Advance every customer who is due, until none is."""
+async def _write_due(services: Services, caller: Caller, *, until: datetime) -> list[RanView]:
+    """Advance every customer who is due, until none is; returns what ran by our own doing."""
+    ran: list[RanView] = []
     while True:
         async with environment_transaction(
             services.database.reads, caller.environment_id, read_only=True
@@ -236,14 +254,17 @@ async def _write_due(services: Services, caller: Caller, *, until: datetime) -> 
             ids = await select_due_customers(
                 tx, caller.environment_id, due_at=until, after_id=None, limit=PAGE
             )
-        for start in range(0, len(ids), AT_ONCE):
-            await asyncio.gather(*(_advance(services, caller, id_) for id_ in ids[start : start + AT_ONCE]))
         if not ids:
-            return
+            return ran
+        for start in range(0, len(ids), AT_ONCE):
+            batch = ids[start : start + AT_ONCE]
+            for steps in await asyncio.gather(*(_advance(services, caller, id_) for id_ in batch)):
+                ran.extend(steps)
 
 
-async def _advance(services: Services, caller: Caller, customer_id: str) -> None:
+async def _advance(services: Services, caller: Caller, customer_id: str) -> list[RanView]:
     try:
-        await submit_command(services, caller, CustomerRef.by_id(customer_id), Advance(), key=None)
+        outcome = await submit_command(services, caller, CustomerRef.by_id(customer_id), Advance(), key=None)
     except CustomerNotFoundError:
-        return
+        return []
+    return [RanView(kind=step.kind, customer_id=step.customer_id, at=step.at) for step in outcome.ran]
