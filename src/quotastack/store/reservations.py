@@ -18,28 +18,26 @@ _SELECT_HOLD: Final = """
      WHERE r.environment_id = current_setting('quotastack.environment_id')::uuid
 """
 _FILTERS: Final = """
-       AND ($1::uuid IS NULL OR r.customer_id = $1)
        AND ($2::text IS NULL OR r.billable_metric_key = $2)
        AND ($3::text IS NULL OR r.status = $3)
 """
-SELECT_RESERVATIONS_DESC: Final = (
-    _SELECT_HOLD
-    + _FILTERS
-    + """
+_DESC: Final = """
        AND ($4::uuid IS NULL OR r.id < $4)
      ORDER BY r.id DESC
      LIMIT $5
 """
-)
-SELECT_RESERVATIONS_ASC: Final = (
-    _SELECT_HOLD
-    + _FILTERS
-    + """
+_ASC: Final = """
        AND ($4::uuid IS NULL OR r.id > $4)
      ORDER BY r.id
      LIMIT $5
 """
-)
+# Two statements, because one plan for both would read the environment for the sake of one customer.
+_OF_CUSTOMER: Final = " AND r.customer_id = $1::uuid"
+_OF_ANYONE: Final = " AND $1::uuid IS NULL"
+SELECT_RESERVATIONS_DESC: Final = _SELECT_HOLD + _OF_ANYONE + _FILTERS + _DESC
+SELECT_RESERVATIONS_ASC: Final = _SELECT_HOLD + _OF_ANYONE + _FILTERS + _ASC
+SELECT_RESERVATIONS_OF_CUSTOMER_DESC: Final = _SELECT_HOLD + _OF_CUSTOMER + _FILTERS + _DESC
+SELECT_RESERVATIONS_OF_CUSTOMER_ASC: Final = _SELECT_HOLD + _OF_CUSTOMER + _FILTERS + _ASC
 SELECT_RESERVATION: Final = _SELECT_HOLD + " AND r.id = $1::uuid"
 
 _decode = msgspec.json.Decoder(Hold).decode
@@ -74,6 +72,11 @@ async def select_reservations(
     limit: int,
 ) -> list[ReservationRow]:
     """A page of reservations."""
-    statement = SELECT_RESERVATIONS_ASC if is_ascending else SELECT_RESERVATIONS_DESC
+    if customer_id is None:
+        statement = SELECT_RESERVATIONS_ASC if is_ascending else SELECT_RESERVATIONS_DESC
+    elif is_ascending:
+        statement = SELECT_RESERVATIONS_OF_CUSTOMER_ASC
+    else:
+        statement = SELECT_RESERVATIONS_OF_CUSTOMER_DESC
     rows = await tx.fetch(statement, customer_id, metric_key, status, after_id, limit)
     return [_row(row) for row in rows]
