@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from quotastack.runtime.settings import SettingsError, describe_settings, load_settings
+from quotastack.runtime.settings import Settings, SettingsError, describe_settings, load_settings
 
 
 def test_defaults_are_the_contract() -> None:
@@ -66,3 +66,13 @@ def test_every_setting_is_described() -> None:
     described = describe_settings()
     for name in ("DATABASE_URL", "DATA", "WEBHOOK_RETRY_WAITS", "BATCH_SCOPE", "ORIGIN"):
         assert f"QUOTASTACK_{name}  " in described
+
+
+def test_every_setting_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "settings.md").read_text()
+    missing = [name for name in Settings.model_fields if f"`QUOTASTACK_{name.upper()}`" not in page]
+    assert not missing, f"add to docs/reference/settings.md: {missing}"
+
+
+def test_variables_of_clients_are_none_of_ours() -> None:
+    load_settings({"QUOTASTACK_API_KEY": "qs_test_x", "QUOTASTACK_BASE_URL": "http://x"})

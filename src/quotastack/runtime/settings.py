@@ -22,6 +22,10 @@ WEBHOOK_RETRY_WAITS: Final = (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
 MEBIBYTE: Final = 1024 * 1024
 
 
+# What clients and examples read; a server started in the same shell is not meant by them.
+CLIENT_VARIABLES: Final = frozenset({"QUOTASTACK_API_KEY", "QUOTASTACK_BASE_URL"})
+
+
 class SettingsError(Exception):
     """A setting is unknown or not valid; the message names it and says what would be."""
 
@@ -113,7 +117,9 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
             **{
                 name.removeprefix(PREFIX).lower(): value
                 for name, value in environ.items()
-                if name.startswith(PREFIX) and not _is_unknown(name) and value
+                if name.removeprefix(PREFIX).lower() in Settings.model_fields
+                and name.startswith(PREFIX)
+                and value
             },
             **given,
         }
@@ -141,7 +147,8 @@ def describe_settings() -> str:
 
 
 def _is_unknown(variable: str) -> bool:
-    return variable.startswith(PREFIX) and variable.removeprefix(PREFIX).lower() not in Settings.model_fields
+    is_ours = variable.startswith(PREFIX) and variable not in CLIENT_VARIABLES
+    return is_ours and variable.removeprefix(PREFIX).lower() not in Settings.model_fields
 
 
 def _describe_unknown(variable: str) -> str:
