@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from quotastack.core.asset_time import (
     close_period,
@@ -35,20 +35,23 @@ if TYPE_CHECKING:
 
     from quotastack.core.context import Context
     from quotastack.core.customer_state import Block
-    from quotastack.core.draft import Draft
 
 SLICE_MAX: Final = 100
 EXPIRING_SOON: Final = timedelta(hours=72)
 
 
 class Due(NamedTuple):
-    """Something that time will do: sorts by instant, then by the order of kinds, then by id."""
+    """Something that time will do: sorts by instant, then by the order of kinds, then by id.
+
+    ``run`` is given the id, or for a ``block`` what became of it meanwhile.
+    """
 
     at: datetime
     rank: int
     id: str
     kind: str
-    run: Callable[[Draft, Context, str], None]
+    run: Callable[[Draft, Context, Any], None]
+    block: Block | None = None
 
 
 def _end_hold(draft: Draft, context: Context, hold_id: str) -> None:
@@ -71,9 +74,7 @@ def expiring_soon_at(block: Block) -> datetime | None:
     return at if at > max(block.effective_at, block.created_at) else None
 
 
-def _tell_expiring(draft: Draft, context: Context, block_id: str) -> None:
-    block = draft.find_block(block_id)
-    assert block is not None
+def _tell_expiring(draft: Draft, context: Context, block: Block) -> None:
     draft.change_block(block, replace(block, is_expiring_told=True))
     data = {
         "block_id": block.id,
@@ -84,9 +85,7 @@ def _tell_expiring(draft: Draft, context: Context, block_id: str) -> None:
     draft.add_event(context, "credit.expiring_soon", data)
 
 
-def _expire(draft: Draft, context: Context, block_id: str) -> None:
-    block = draft.find_block(block_id)
-    assert block is not None
+def _expire(draft: Draft, context: Context, block: Block) -> None:
     expire_block(draft, context, block)
     settle_overdraft(draft, context, block.unit)
 
@@ -98,21 +97,15 @@ def _due_blocks(draft: Draft, _catalog: Catalog) -> Iterator[Due]:
                 continue
             # A cycle block ends in the turn of its subscription: what rolls over leaves it first.
             if not (block.is_cycle and block.subscription_id in draft.subscriptions):
-                yield Due(block.expires_at, 1, block.id, "block_expired", _expire)
+                yield Due(block.expires_at, 1, block.id, "block_expired", _expire, block)
             if (tell_at := expiring_soon_at(block)) is not None:
-                yield Due(tell_at, 1, block.id, "block_expiring_soon", _tell_expiring)
-
-
-def _start(draft: Draft, context: Context, block_id: str) -> None:
-    block = draft.find_block(block_id)
-    assert block is not None
-    start_block(draft, context, block)
+                yield Due(tell_at, 1, block.id, "block_expiring_soon", _tell_expiring, block)
 
 
 def _due_pending_blocks(draft: Draft, _catalog: Catalog) -> Iterator[Due]:
     for block in draft.pending_blocks:
         if not block.is_frozen:
-            yield Due(block.effective_at, 2, block.id, "block_started", _start)
+            yield Due(block.effective_at, 2, block.id, "block_started", start_block, block)
 
 
 def _due_subscriptions(draft: Draft, catalog: Catalog) -> Iterator[Due]:
@@ -133,21 +126,62 @@ def _due_assets(draft: Draft, _catalog: Catalog) -> Iterator[Due]:
         yield Due(at, 6, metric_key, "override_expired", expire_override)
 
 
-SOURCES: Final[tuple[Callable[[Draft, Catalog], Iterable[Due]], ...]] = (
-    _due_holds,
-    _due_blocks,
-    _due_pending_blocks,
-    _due_subscriptions,
-    _due_assets,
-)
+Source = Callable[[Draft, Catalog], Iterable[Due]]
+
+# A customer may have thousands of the first kind: what they do is planned ahead, see _Plan.
+MANY_SOURCES: Final[tuple[Source, ...]] = (_due_holds, _due_blocks, _due_pending_blocks)
+FEW_SOURCES: Final[tuple[Source, ...]] = (_due_subscriptions, _due_assets)
+
+
+def _order(due: Due) -> tuple[datetime, int, str, str]:
+    return (due.at, due.rank, due.id, due.kind)
+
+
+def _first(draft: Draft, catalog: Catalog, sources: tuple[Source, ...]) -> Due | None:
+    return min((due for source in sources for due in source(draft, catalog)), key=_order, default=None)
 
 
 def find_next_due(draft: Draft, catalog: Catalog) -> Due | None:
     """What time does next to this customer, or None when nothing is ahead: time passes deleted ones by."""
     if draft.customer.deleted_at is not None:
         return None
-    found = (due for source in SOURCES for due in source(draft, catalog))
-    return min(found, key=lambda due: (due.at, due.rank, due.id, due.kind), default=None)
+    return _first(draft, catalog, MANY_SOURCES + FEW_SOURCES)
+
+
+class _Plan:
+    """What time will do to holds and blocks up to ``until``, so that they are not all looked at for each step.
+
+    Time ends holds and blocks and makes none of them due again; only what makes, starts or moves a block
+    (a grant, a pause) or ends a subscription adds to it, and then the plan is made anew.
+    """
+
+    __slots__ = ("_left", "_moves", "_until")
+
+    def __init__(self, draft: Draft, catalog: Catalog, until: datetime) -> None:
+        self._until = until
+        self._make(draft, catalog)
+
+    def _make(self, draft: Draft, catalog: Catalog) -> None:
+        found = (due for source in MANY_SOURCES for due in source(draft, catalog) if due.at <= self._until)
+        self._left = sorted(found, key=_order, reverse=True)
+        self._moves = draft.block_moves
+        draft.is_due_stale = False
+
+    def find_next(self, draft: Draft, catalog: Catalog) -> Due | None:
+        """The next thing of all that is due by ``until``, taken off the plan; None when that was all."""
+        if draft.is_due_stale or draft.block_moves != self._moves:
+            self._make(draft, catalog)
+        left = self._left
+        while left and not _is_there(draft, left[-1]):
+            left.pop()
+        due = _first(draft, catalog, FEW_SOURCES)
+        if left and (due is None or _order(left[-1]) < _order(due)):
+            return left.pop()
+        return due if due is not None and due.at <= self._until else None
+
+
+def _is_there(draft: Draft, due: Due) -> bool:
+    return due.id in draft.holds if due.block is None else draft.current_block(due.block) is not None
 
 
 def refresh_due_at(draft: Draft, catalog: Catalog) -> None:
@@ -169,19 +203,25 @@ def advance(draft: Draft, context: Context, *, steps_max: int = SLICE_MAX) -> bo
         refresh_due_at(draft, context.catalog)
     if draft.due_at > context.now:
         return True
+    if draft.customer.deleted_at is None:
+        _run_due(draft, context, steps_max)
+    refresh_due_at(draft, context.catalog)
+    return draft.due_at > context.now
+
+
+def _run_due(draft: Draft, context: Context, steps_max: int) -> None:
+    plan = _Plan(draft, context.catalog, context.now)
     steps = 0
     instant: datetime | None = None
     while True:
-        due = find_next_due(draft, context.catalog)
+        due = plan.find_next(draft, context.catalog)
         if instant is not None and (due is None or due.at != instant):
             tell_balance(draft, context.at_instant(instant))
             if steps >= steps_max:
-                break
-        if due is None or due.at > context.now:
-            break
+                return
+        if due is None:
+            return
         draft.add_ran(due.kind, due.at)
-        due.run(draft, context.at_instant(due.at), due.id)
+        what = due.id if due.block is None else draft.current_block(due.block)
+        due.run(draft, context.at_instant(due.at), what)
         steps, instant = steps + 1, due.at
-    draft.due_at = NEVER if due is None else due.at
-    draft.is_due_stale = False
-    return draft.due_at > context.now

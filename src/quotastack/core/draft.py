@@ -51,6 +51,7 @@ class Draft:
         "accounts",
         "assets",
         "auto_topups",
+        "block_moves",
         "blocks",
         "changes",
         "counters",
@@ -97,6 +98,8 @@ class Draft:
         self.changes = Changes()
         # Balances as they were before what the balance events have not looked at yet, by unit.
         self.untold_balances: dict[str, int] = {}
+        # Rises when a block comes, starts, freezes or gets another expiry: what time does to blocks changed.
+        self.block_moves = 0
         self.writes = 0
         self._owned: set[str] = set()
 
@@ -171,6 +174,14 @@ class Draft:
                     return block
         return None
 
+    def current_block(self, block: Block) -> Block | None:
+        """What became of an active or pending block whose terms have not moved; None when it is neither."""
+        if block.status == "pending":
+            return next((found for found in self.pending_blocks if found.id == block.id), None)
+        blocks = self.live_blocks(block.unit)
+        place = self._place(block)
+        return blocks[place] if place < len(blocks) and blocks[place].id == block.id else None
+
     def _place(self, block: Block) -> int:
         order = burn_order(block, is_descending=self.is_descending)
         return bisect_left(
@@ -189,11 +200,13 @@ class Draft:
             self._insert_active(block)
 
     def _put_pending(self, block: Block) -> None:
+        self.block_moves += 1
         pending = sorted((*self.pending_blocks, block), key=lambda b: (b.effective_at, b.id))
         self.pending_blocks = tuple(pending)
         self.due_at = min(self.due_at, block.effective_at)
 
     def _insert_active(self, block: Block) -> None:
+        self.block_moves += 1
         blocks = self.live_blocks(block.unit)
         place = self._place(block)
         self._own("blocks")[block.unit] = (*blocks[:place], block, *blocks[place:])
@@ -229,6 +242,7 @@ class Draft:
         if after.status == "active" and not is_same_place:
             self._insert_active(after)
         if after.is_frozen != before.is_frozen:
+            self.block_moves += 1
             self.is_due_stale = True
 
     def revive_block(self, block: Block) -> None:
@@ -369,15 +383,8 @@ class Draft:
         return changes
 
 
-def _terms(block: Block) -> tuple[Any, ...]:
-    return (
-        block.expires_at,
-        block.is_frozen,
-        block.is_locked,
-        block.is_expiring_told,
-        block.is_kept,
-        block.unspent_mc,
-    )
+def _terms(of: Block) -> tuple[Any, ...]:
+    return (of.expires_at, of.is_frozen, of.is_locked, of.is_expiring_told, of.is_kept, of.unspent_mc)
 
 
 def new_state(environment_id: str, customer: Customer) -> CustomerState:
