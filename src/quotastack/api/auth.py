@@ -1,14 +1,15 @@
 """Who is calling: from a header to a ``Caller``.
 
 Keys that were found right lately are remembered by the header's very bytes, so an ordinary request costs one
-dictionary lookup. What is remembered ends with the notice of a change of its environment, and after a second
-in any case: a revoked key works no longer, whichever process it was revoked on.
+dictionary lookup. What is remembered ends with the notice of a change of its environment: a revoked key works no
+longer, whichever process it was revoked on. In case a notice is lost, a key in use is looked up again every second
+beside the requests, and one that could not be looked up for four seconds is not believed any more.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 import msgspec
 
@@ -23,13 +24,18 @@ from quotastack.services.container import Services
 from quotastack.services.tenants import read_config
 
 REMEMBERED_MAX: Final = 10_000
-REMEMBERED_SECONDS: Final = 1.0
+REFRESH_SECONDS: Final = 1.0
+REMEMBERED_SECONDS: Final = 4.0
 TOUCH_SECONDS: Final = 60.0
 BEARER: Final = b"bearer "
+REFRESH: Final = "key-refresh"
 
 
 class KnownCaller(msgspec.Struct, frozen=True, gc=False):
-    """What a key leads to, as long as ``good_until`` (monotonic seconds) lies ahead."""
+    """What a key leads to, as long as ``good_until`` lies ahead; worth another look from ``refresh_at`` on.
+
+    Both are monotonic seconds.
+    """
 
     environment_id: EnvironmentId
     tenant_id: TenantId
@@ -39,6 +45,7 @@ class KnownCaller(msgspec.Struct, frozen=True, gc=False):
     scopes: frozenset[str]
     requests_per_minute: int | None
     good_until: float
+    refresh_at: float
 
     def as_caller(self, request_id: str) -> Caller:
         """The caller of one request."""
@@ -79,13 +86,19 @@ class KeyRing:
         self._known: dict[bytes, KnownCaller] = {}
         self._epoch = 0
         self._touched: dict[ApiKeyId, float] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        # One look at a time for each header: when many requests wait for the same key, one asks.
+        self._looking: dict[bytes, asyncio.Task[KnownCaller]] = {}
         services.environment_watchers.append(self.forget)
 
     def recall(self, header: bytes, now_seconds: float) -> KnownCaller | None:
-        """The caller, when the header was found right less than a second ago."""
+        """The caller, when the header was found right lately; looks again beside the request when it is time."""
         known = self._known.get(header)
-        return known if known is not None and known.good_until > now_seconds else None
+        if known is None or known.good_until <= now_seconds:
+            return None
+        if known.refresh_at <= now_seconds and header not in self._looking:
+            self._look(header, REFRESH)
+        return known
 
     def forget(self, environment_id: EnvironmentId) -> None:
         """Look again at every key of an environment."""
@@ -100,11 +113,26 @@ class KeyRing:
         Raises:
             AuthenticationRequiredError: unknown, mistyped, revoked: one answer for all.
         """
+        looking = self._looking.get(header) or self._look(header, request_id)
+        return await asyncio.shield(looking)
+
+    def _look(self, header: bytes, request_id: str) -> asyncio.Task[KnownCaller]:
+        task = asyncio.create_task(self._read(header, request_id))
+        self._looking[header] = task
+        task.add_done_callback(lambda done: self._end_look(header, done))
+        return task
+
+    def _end_look(self, header: bytes, task: asyncio.Task[KnownCaller]) -> None:
+        del self._looking[header]
+        if not task.cancelled() and isinstance(task.exception(), AuthenticationRequiredError):
+            self._known.pop(header, None)
+
+    async def _read(self, header: bytes, request_id: str) -> KnownCaller:
         text = header[7:].strip() if header[:7].lower() == BEARER else header
         parsed = parse_api_key(text.decode("latin-1"))
         if parsed is None:
             raise _refused()
-        epoch = self._epoch
+        epoch, asked_at = self._epoch, monotonic_seconds()
         row = await find_key(self._services, parsed)
         if row is None:
             raise _refused()
@@ -116,7 +144,8 @@ class KeyRing:
             actor=f"key:{row.id}",
             scopes=frozenset(row.scopes),
             requests_per_minute=None,
-            good_until=monotonic_seconds() + REMEMBERED_SECONDS,
+            good_until=asked_at + REMEMBERED_SECONDS,
+            refresh_at=asked_at + REFRESH_SECONDS,
         )
         config = await read_config(self._services, known.as_caller(request_id), tenant_id=known.tenant_id)
         known = msgspec.structs.replace(known, requests_per_minute=config.requests_per_minute)
