@@ -6,14 +6,14 @@ none governs, and customers without a subscription, follow the UTC calendar and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from quotastack.core.periods import anchored_period, calendar_period
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from quotastack.core.catalog import Catalog, OveragePolicy, Variant
+    from quotastack.core.catalog import Catalog, Variant
     from quotastack.core.customer_state import Subscription
     from quotastack.core.draft import Draft
 
@@ -36,11 +36,6 @@ def governing_subscriptions(
         return ()
     pairs = ((s, running_variant(catalog, s)) for s in live_subscriptions(draft))
     return tuple(pair for pair in pairs if metric_key in pair[1].entitlements)
-
-
-def variant_value(variant: Variant, metric_key: str) -> dict[str, Any] | None:
-    """What the variant says of the metric; None when it does not list it."""
-    return variant.entitlements.get(metric_key)
 
 
 def subscription_period(
@@ -79,16 +74,3 @@ def anniversary_anchor(draft: Draft, catalog: Catalog, metric_key: str) -> datet
     """What an anniversary quota counts from: the oldest governing subscription, else the customer."""
     governing = governing_subscriptions(draft, catalog, metric_key)
     return governing[0][0].anchor_at if governing else draft.customer.created_at
-
-
-def variant_overage(catalog: Catalog, variant: Variant) -> tuple[OveragePolicy, int | None] | None:
-    """The overage policy and limit that the variant sets, or None where the environment's applies.
-
-    A postpaid variant allows overage when it says nothing; the free fallback does not.
-    """
-    if variant.overage_policy is not None:
-        return variant.overage_policy, variant.overage_limit
-    is_fallback = variant.id == catalog.config.default_free_plan_variant_id
-    if variant.billing_mode == "postpaid" and not is_fallback:
-        return "allow", variant.overage_limit
-    return None

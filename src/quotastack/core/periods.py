@@ -73,11 +73,6 @@ def anniversary_period(anchor_at: datetime, interval: Interval, at: datetime) ->
     return anchored_period(anchor_at, interval, 1, at)
 
 
-def add_interval(at: datetime, interval: Interval, count: int) -> datetime:
-    """One step of ``count`` intervals from ``at``, which is its own anchor (a contract's term)."""
-    return boundary_at(at, interval, count, 1)
-
-
 def add_days(at: datetime, days: int) -> datetime:
     """``days`` times 24 hours later: a UTC day has no other length."""
     return at + days * _DAY

@@ -25,6 +25,7 @@ from quotastack.core.subscription_terms import (
 )
 from quotastack.core.subscription_triggers import find_variant, require_free_family
 from quotastack.core.subscriptions import SubscriptionTrigger
+from quotastack.core.usage_summary import take_usage_summary
 
 if TYPE_CHECKING:
     from typing import Any
@@ -109,9 +110,7 @@ def _change_now(
         subscription, summary = restart_period(draft, context, subscription, variant, is_activation=False)
         subscription = follow_contract(subscription, ended, variant, context.now)
     else:
-        if ended.billing_mode == "postpaid" and variant.billing_mode != "postpaid":
-            # Nobody would invoice the period when it ends: it is invoiced now.
-            summary = close_period(draft, context, subscription, ended)
+        summary = _invoice_what_leaves(draft, context, subscription, ended, variant)
         subscription = _within_period(draft, context, subscription, ended, variant, mode=mode)
     subscription = record_transition(subscription, context.now, "change-plan", from_status="active")
     is_fallback = variant.id == context.catalog.config.default_free_plan_variant_id
@@ -119,6 +118,22 @@ def _change_now(
     tell_subscription(
         draft, context, subscription, "plan_changed", before=before, reason=mode, usage_summary=summary
     )
+
+
+def _invoice_what_leaves(
+    draft: Draft, context: Context, subscription: Subscription, ended: Variant, variant: Variant
+) -> dict[str, Any] | None:
+    """What nobody would invoice when the running period ends is invoiced now, or None.
+
+    The whole period where the new variant is prepaid; else the metrics that it does not list.
+    """
+    if ended.billing_mode != "postpaid":
+        return None
+    if variant.billing_mode != "postpaid":
+        return close_period(draft, context, subscription, ended)
+    leaving = sorted(ended.entitlements.keys() - variant.entitlements.keys())
+    summary = take_usage_summary(draft, context, subscription, ended, overage_cost_mc=0, metric_keys=leaving)
+    return summary if summary["metrics"] or summary["late"] else None
 
 
 def _within_period(

@@ -214,23 +214,6 @@ def end_fallbacks(draft: Draft, context: Context, starting_id: str) -> None:
             )
 
 
-def end_all_subscriptions(draft: Draft, context: Context, *, trigger: str = "customer_deleted") -> list[str]:
-    """Cancel every live subscription without fallback (a customer is deleted); their blocks expire."""
-    ended: list[str] = []
-    for subscription in live_subscriptions(draft):
-        end_subscription(
-            draft,
-            context,
-            subscription,
-            status="canceled",
-            trigger=trigger,
-            credits_="expire",
-            falls_back=False,
-        )
-        ended.append(subscription.id)
-    return ended
-
-
 def end_contract(draft: Draft, context: Context, subscription: Subscription) -> None:
     """End a contract that does not renew itself: the subscription is canceled at that boundary."""
     tell_contract(draft, context, subscription, "ended")

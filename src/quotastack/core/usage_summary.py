@@ -6,19 +6,19 @@ in a period that had been summed up before stands under ``late``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from quotastack.core.amounts import units_on_the_wire
+from quotastack.core.governing import governing_subscriptions
+from quotastack.core.metering import PRICE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from quotastack.core.catalog import Catalog, Variant
     from quotastack.core.context import Context
     from quotastack.core.customer_state import Counter, Subscription
     from quotastack.core.draft import Draft
-
-_PRICE: Final = "price:"
 
 
 def take_usage_summary(
@@ -28,18 +28,26 @@ def take_usage_summary(
     variant: Variant,
     *,
     overage_cost_mc: int,
+    metric_keys: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """The summary of the subscription's running period, in wire names.
 
     ``overage_cost_mc`` is the overdraft that was cleared at its end. ``total_cost`` holds the late
-    events too, because they were charged in this period: it adds up to the ledger.
+    events too, because they were charged in this period: it adds up to the ledger. ``metric_keys``
+    are those to sum up, by default all that the variant lists.
     """
     catalog = context.catalog
     start = subscription.current_period_start
+    # Of several subscriptions that list a metric the oldest one has its period, and invoices it.
+    own = {
+        key
+        for key in (variant.entitlements if metric_keys is None else metric_keys)
+        if any(first.id == subscription.id for first, _ in governing_subscriptions(draft, catalog, key)[:1])
+    }
     positions = [
         counter
         for (metric_key, kind), counter in sorted(draft.counters.items())
-        if kind.startswith(_PRICE) and metric_key in variant.entitlements and counter.period_start == start
+        if kind.startswith(PRICE) and metric_key in own and counter.period_start == start
     ]
     metrics = [
         _sum_up(catalog, key, _rules_of(c for c in positions if c.billable_metric_key == key))
