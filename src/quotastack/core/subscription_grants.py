@@ -243,6 +243,11 @@ def end_blocks(draft: Draft, context: Context, blocks: list[Block]) -> None:
             # it is the first one after it.
             found = reschedule_block(draft, context, found, expires_at=context.now + FIRST_INSTANT_AFTER)
         expire_block(draft, context, found)
+    settle_after(draft, context, blocks)
+
+
+def settle_after(draft: Draft, context: Context, blocks: list[Block]) -> None:
+    """Let what ``blocks`` may pay for now, unlocked or living longer, pay the overdraft at once."""
     for unit in sorted({block.unit for block in blocks}):
         settle_overdraft(draft, context, unit)
 
@@ -307,9 +312,8 @@ def thaw_blocks(
     draft: Draft, context: Context, subscription: Subscription, *, stood_still: timedelta, is_locked: bool
 ) -> None:
     """Let frozen expiries run on, later by the length of the pause."""
-    for block in plan_blocks(draft, subscription.id):
-        if not block.is_frozen:
-            continue
+    frozen = [block for block in plan_blocks(draft, subscription.id) if block.is_frozen]
+    for block in frozen:
         assert block.expires_at is not None
         # A cycle block ends with its period, which the pause has moved the same way.
         expires_at = block.expires_at + stood_still
@@ -320,6 +324,7 @@ def thaw_blocks(
             expires_at=expires_at,
             is_locked=is_locked and block.is_cycle,
         )
+    settle_after(draft, context, frozen)
 
 
 def clear_overdraft(draft: Draft, context: Context, subscription: Subscription, units: set[str]) -> int:

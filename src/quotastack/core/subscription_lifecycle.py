@@ -15,6 +15,7 @@ from quotastack.core.subscription_grants import (
     freeze_blocks,
     make_id,
     plan_blocks,
+    settle_after,
     thaw_blocks,
 )
 from quotastack.core.subscription_periods import (
@@ -174,11 +175,13 @@ def _release_blocks(draft: Draft, context: Context, subscription: Subscription) 
     if subscription.paused_at is not None:
         stood_still = context.now - subscription.paused_at
         thaw_blocks(draft, context, subscription, stood_still=stood_still, is_locked=False)
-    for block in plan_blocks(draft, subscription.id):
-        if block.expires_at is not None and block.expires_at <= context.now:
-            end_blocks(draft, context, [block])
-        elif block.is_locked or block.is_cycle:
+    blocks = plan_blocks(draft, subscription.id)
+    over = [block for block in blocks if block.expires_at is not None and block.expires_at <= context.now]
+    for block in blocks:
+        if block not in over and (block.is_locked or block.is_cycle):
             draft.change_block(block, replace(block, is_locked=False, is_cycle=False))
+    end_blocks(draft, context, over)
+    settle_after(draft, context, blocks)
 
 
 def fall_back(draft: Draft, context: Context, ended: Subscription) -> None:

@@ -21,6 +21,7 @@ from quotastack.core.subscription_grants import (
     grant_period,
     reschedule_block,
     roll_over,
+    settle_after,
 )
 from quotastack.core.subscription_terms import (
     adopt_variant,
@@ -171,7 +172,8 @@ def go_overdue(draft: Draft, context: Context, subscription: Subscription) -> No
     variant = running_variant(context.catalog, subscription)
     summary = close_period(draft, context, subscription, variant)
     grace_ends_at = add_days(subscription.current_period_end, variant.grace_period_days)
-    for block in cycle_blocks(draft, subscription.id):
+    blocks = cycle_blocks(draft, subscription.id)
+    for block in blocks:
         reschedule_block(
             draft,
             context,
@@ -179,6 +181,7 @@ def go_overdue(draft: Draft, context: Context, subscription: Subscription) -> No
             expires_at=grace_ends_at,
             is_locked=not variant.allow_usage_while_overdue,
         )
+    settle_after(draft, context, blocks)
     subscription = replace(subscription, status="overdue", grace_ends_at=grace_ends_at, renewal_due_at=None)
     subscription = record_transition(subscription, context.now, "period_end", from_status=before.status)
     draft.put_subscription(subscription)
