@@ -394,3 +394,68 @@ def test_interval_grants_through_a_week(story: Story) -> None:
     grants = [entry["occurred_at"] for entry in story.ledger(customer) if entry["type"] == "grant"]
     assert [instant(at) for at in grants] == [BEGIN + timedelta(hours=4 * n) for n in range(7)]
     story.verify(customer)
+
+
+def test_a_metric_is_invoiced_by_the_subscription_that_gives_its_period(story: Story) -> None:
+    """Two postpaid subscriptions of one instant list the same metric: one summary has it."""
+    story.freeze(BEGIN)
+    story.priced("call", 10)
+    customer = story.customer()
+    for key in ("one", "two"):
+        plan = story.plan(key)
+        variant = story.variant(plan, billing_mode="postpaid")
+        story.entitle(plan, variant, "call", {})
+        story.subscribe(customer, variant)
+    story.used(customer, "call", 7)
+    story.advance_to(APRIL)
+    summaries = [e["data"]["usage_summary"] for e in story.events("subscription.renewed", customer)]
+    assert sorted(summary["total_cost"] for summary in summaries) == [0, 70]
+    assert sorted(summary["overage_cost"] for summary in summaries) == [0, 70]
+    assert story.balance(customer) == 0
+    story.verify(customer)
+
+
+def test_a_metric_that_leaves_the_plan_is_invoiced_at_the_change(story: Story) -> None:
+    story.freeze(BEGIN)
+    story.priced("call", 10)
+    story.priced("look", 100)
+    customer = story.customer()
+    variants = []
+    for key, metrics in (("one", ("call", "look")), ("two", ("call",))):
+        plan = story.plan(key, family="crm")
+        variant = story.variant(plan, billing_mode="postpaid")
+        for metric in metrics:
+            story.entitle(plan, variant, metric, {})
+        variants.append(variant)
+    subscription = story.subscribe(customer, variants[0])["id"]
+    story.used(customer, "call", 5)
+    story.used(customer, "look", 3)
+    body = {"plan_variant_id": variants[1], "when": "now", "credits": "keep"}
+    answer(story.trigger(subscription, "change-plan", **body), 200)
+    story.used(customer, "call", 2)
+    story.advance_to(APRIL)
+    (changed,) = story.events("subscription.plan_changed", customer)
+    (renewed,) = story.events("subscription.renewed", customer)
+    assert changed["data"]["usage_summary"]["total_cost"] == 300
+    assert renewed["data"]["usage_summary"]["total_cost"] == 70
+    assert renewed["data"]["usage_summary"]["overage_cost"] == 370
+    story.verify(customer)
+
+
+def test_a_canceled_postpaid_subscription_is_invoiced(story: Story) -> None:
+    story.freeze(BEGIN)
+    story.priced("call", 10)
+    plan = story.plan("api")
+    variant = story.variant(plan, billing_mode="postpaid")
+    story.entitle(plan, variant, "call", {})
+    customer = story.customer()
+    subscription = story.subscribe(customer, variant)["id"]
+    story.used(customer, "call", 5)
+    story.advance(days=3)
+    answer(story.trigger(subscription, "cancel", when="now"), 200)
+    (canceled,) = story.events("subscription.canceled", customer)
+    summary = canceled["data"]["usage_summary"]
+    assert (summary["total_cost"], summary["overage_cost"]) == (50, 50)
+    same_instant(summary["period_end"], BEGIN + 3 * DAY)
+    assert story.account(customer)["overdraft"] == 0
+    story.verify(customer)
