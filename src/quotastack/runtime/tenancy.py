@@ -48,13 +48,14 @@ async def commit(connection: Connection) -> None:
 
 
 async def rollback(connection: Connection) -> None:
-    """Roll back; a connection on which even that fails is closed, so that its pool replaces it."""
+    """Roll back. A connection on which even that fails, or is cancelled, is closed, so that its pool replaces it."""
     try:
-        if connection.is_closed():
-            return
-        await asyncio.wait_for(asyncio.shield(connection.execute(ROLLBACK)), ROLLBACK_SECONDS)
-    except Exception:  # noqa: BLE001 - whatever it was, this connection is of no further use
+        if not connection.is_closed():
+            await asyncio.wait_for(connection.execute(ROLLBACK), ROLLBACK_SECONDS)
+    except BaseException as error:
         connection.terminate()
+        if not isinstance(error, Exception):
+            raise
 
 
 @contextlib.asynccontextmanager
