@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import asyncpg
+import hypothesis
 import pytest
 from tests.races.servers import Client, ServerProcess
 
@@ -24,6 +25,12 @@ from quotastack.services.container import Services
 from quotastack.services.tenants import NewTenant, create_tenant
 
 TEMPLATE = "quotastack"
+
+# How long an example takes depends on what else the machine does; how many there are does not.
+hypothesis.settings.register_profile(
+    "quotastack", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("quotastack")
 
 
 class ScratchDatabase(NamedTuple):
