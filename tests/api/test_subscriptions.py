@@ -459,3 +459,64 @@ def test_a_canceled_postpaid_subscription_is_invoiced(story: Story) -> None:
     same_instant(summary["period_end"], BEGIN + 3 * DAY)
     assert story.account(customer)["overdraft"] == 0
     story.verify(customer)
+
+
+def test_locked_credits_pay_for_nothing_and_checks_know_it(story: Story) -> None:
+    """Overdue without usage: other metrics go on, paid by other credits only."""
+    story.freeze(BEGIN)
+    story.priced("call", 100)
+    story.priced("other", 100)
+    plan = story.plan("month")
+    variant = story.variant(plan, allow_usage_while_overdue=False)
+    story.template(plan, variant, 10_000)
+    story.entitle(plan, variant, "call", {})
+    customer = story.customer()
+    story.subscribe(customer, variant)
+    story.advance_to(APRIL)
+    assert story.check(customer, "call")["reason"] == "subscription_overdue"
+    check = story.check(customer, "other")
+    assert (check["allowed"], check["reason"]) == (False, "insufficient_credits")
+    refused(story.use(customer, "other"), 402, "insufficient-credits")
+    refused(story.reserve(customer, "other"), 402, "insufficient-credits")
+    story.grant(customer, 250)
+    assert story.check(customer, "other")["allowed"] is True
+    assert story.used(customer, "other", 2)["blocks"][0]["amount"] == 200
+    refused(story.use(customer, "other"), 402, "insufficient-credits")
+    story.verify(customer)
+
+
+def test_paused_plan_credits_may_be_spent_on_what_it_does_not_govern(story: Story) -> None:
+    story.freeze(BEGIN)
+    story.priced("call", 100)
+    story.priced("other", 100)
+    plan = story.plan("month")
+    variant = story.variant(plan)
+    story.template(plan, variant, 1_000)
+    story.entitle(plan, variant, "call", {})
+    customer = story.customer()
+    subscription = story.subscribe(customer, variant)["id"]
+    answer(story.trigger(subscription, "pause"), 200)
+    refused(story.use(customer, "call"), 403, "not-entitled")
+    assert story.used(customer, "other", 3)["balance"] == 700
+    story.advance(days=60)
+    assert story.used(customer, "other", 3)["balance"] == 400
+    answer(story.trigger(subscription, "cancel", when="now", credits="keep"), 200)
+    (block,) = story.live_blocks(customer)
+    same_instant(block["expires_at"], APRIL + 60 * DAY)
+    story.verify(customer)
+
+
+def test_holds_live_through_a_boundary(story: Story) -> None:
+    """What a hold needs of the old cycle is kept for it, and is no new charge's."""
+    story.freeze(BEGIN)
+    story.priced("call", 100)
+    customer = story.customer()
+    story.subscribe(customer, month(story, credits_mc=1_000, billing_mode="postpaid"))
+    story.advance_to(APRIL - timedelta(minutes=1))
+    hold = answer(story.reserve(customer, "call", 6, ttl_seconds=3_600), 201)["id"]
+    story.advance_to(APRIL)
+    assert story.balance(customer) == 1_600
+    assert story.effective(customer) == 1_000
+    answer(story.post(f"/v1/reserve/{hold}/commit", {"actual_units": 2}), 200)
+    assert story.balance(customer) == 1_000, "the kept rest is gone with its hold"
+    story.verify(customer)
