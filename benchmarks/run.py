@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,26 @@ from quotastack.runtime.embedded import Cluster
 from quotastack.runtime.postgres_binaries import find_binaries
 
 CUSTOMERS: Final = 10_000
+
+TIERED_RULE: Final = {
+    "billable_metric_key": "tiered_calls",
+    "cost_type": "tiered",
+    "tiers": [
+        {"up_to": 10, "unit_cost": 1000},
+        {"up_to": 100, "unit_cost": 800},
+        {"up_to": None, "unit_cost": 500},
+    ],
+}
+QUOTA: Final = {
+    "period": "month",
+    "alignment": "calendar",
+    "tiers": [
+        {"up_to": 800_000, "level": "Normal", "policy": "NotifyOnly"},
+        {"up_to": 1_000_000, "level": "Warning", "policy": "NotifyOnly"},
+        {"up_to": 1_100_000, "level": "Critical", "policy": "AllowWithOverage"},
+        {"up_to": None, "level": "OverUsage", "policy": "Deny"},
+    ],
+}
 
 
 class Row(NamedTuple):
@@ -57,6 +78,10 @@ ROWS: Final = (
         "usage, 1 connection, p50", "pgbench 8 statements, 1, p50", 1.5,
         lambda results: results["usage 1"].p50_us / max(1, results["floor 1"].p50_us), is_lower_better=True,
     ),
+    Row("cost of tiers, quota, counters", "usage, 32, CPU and time", 1.3,
+        lambda r: r["usage 32b"].per_second / r["tiered 32"].per_second, is_lower_better=True),
+    Row("cost of telling each event", "usage, 32", 9.9,
+        lambda r: r["usage 32b"].per_second / r["usage told"].per_second, is_lower_better=True),
     Row("usage batch of 500 (events)", "array function, one backend", 0.5,
         lambda r: r["batch"].per_second / r["floor array"].per_second),
     Row("check, cached, 32", "raw ASGI, 32", 0.7, per_second("check 32", "hello 32")),
@@ -103,8 +128,11 @@ class Bench:
                 )
                 call(base_url, tenant.test_key, "POST", "/v1/metering-rules",
                      {"billable_metric_key": "api_calls", "cost_type": "per_unit", "unit_cost": 1000})  # fmt: skip
+                call(base_url, tenant.test_key, "POST", "/v1/billable-metrics",
+                     {"key": "tiered_calls", "name": "Calls by tier"})  # fmt: skip
+                call(base_url, tenant.test_key, "POST", "/v1/metering-rules", TIERED_RULE)
             print(f"filling {CUSTOMERS:,} customers", flush=True)
-            asyncio.run(fill(self.data, tenant, CUSTOMERS))
+            asyncio.run(fill(self.data, tenant, CUSTOMERS, quota=QUOTA))
             for number in range(self.rounds):
                 print(f"round {number + 1} of {self.rounds}", flush=True)
                 self._measure_floors()
@@ -157,12 +185,18 @@ class Bench:
         postmaster = int((self.data / "postgres" / "postmaster.pid").read_text().splitlines()[0])
 
         def load(
-            name: str, script: str, connections: int, customers: int = CUSTOMERS, scale: float = 1
+            name: str,
+            script: str,
+            connections: int,
+            customers: int = CUSTOMERS,
+            scale: float = 1,
+            metric: str = "api_calls",
         ) -> None:
             self.serial += 1
             where = {
                 "BENCH_API_KEY": tenant.test_key,
                 "BENCH_CUSTOMERS": str(customers),
+                "BENCH_METRIC": metric,
                 "BENCH_PREFIX": f"{os.getpid()}:{self.serial}",
             }
             before = cpu_seconds(pid), cpu_seconds(postmaster)
@@ -182,11 +216,35 @@ class Bench:
         load("warm-up", "usage", 32)
         load("usage 1", "usage", 1)
         load("usage 32", "usage", 32)
+        load("tiered warm", "usage", 32, metric="tiered_calls")
+        load("tiered 32", "usage", 32, metric="tiered_calls")
+        load("usage 32b", "usage", 32)
         load("usage 128", "usage", 128)
         load("hot 128", "usage", 128, customers=1)
         load("batch", "usage_batch", 4, scale=500)
         load("check 32", "check", 32)
         load("pairs 32", "reserve_commit", 32)
+        with serving_hello() as receiver:
+            body = {"url": f"{receiver}/events", "events": ["credit.consumed"]}
+            endpoint = call(base_url, tenant.test_key, "POST", "/v1/webhooks/endpoints", body)
+            started = time.monotonic()
+            load("usage told", "usage", 32)
+            self._measure_deliveries(receiver, started)
+            call(base_url, tenant.test_key, "DELETE", f"/v1/webhooks/endpoints/{endpoint['id']}")
+
+    def _measure_deliveries(self, receiver: str, started: float) -> None:
+        """Deliveries a second from the start of the load until no more came for a second."""
+        count, ended = 0, time.monotonic()
+        while time.monotonic() - ended < 1 and time.monotonic() - started < 10 * self.seconds:
+            time.sleep(0.1)
+            if (now := _count_received(receiver)) > count:
+                count, ended = now, time.monotonic()
+        self.note("deliveries", Result(count / (ended - started)))
+
+
+def _count_received(receiver: str) -> int:
+    with urllib.request.urlopen(f"{receiver}/count", timeout=10) as answer:
+        return int(answer.read())
 
 
 def _median(results: list[Result]) -> Result:

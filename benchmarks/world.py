@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from quotastack.core.customer_ref import CustomerRef
 from quotastack.core.ids import EnvironmentId, TenantId
+from quotastack.core.overrides import PutOverride
 from quotastack.core.topups import GrantTopup
 from quotastack.engine.submission import Submission
 from quotastack.runtime.bootstrap import open_installation
@@ -66,11 +67,14 @@ def call(base_url: str, key: str, method: str, path: str, body: Any = None) -> A
         },
     )
     with urllib.request.urlopen(request, timeout=30) as response:
-        return json.loads(response.read())
+        return json.loads(response.read() or b"null")
 
 
-async def fill(data: Path, tenant: Tenant, customers: int, *, blocks: int = 1) -> None:
-    """Create ``customer-1`` to ``customer-n``, each with credits that no benchmark can use up."""
+async def fill(data: Path, tenant: Tenant, customers: int, *, blocks: int = 1, quota: Any = None) -> None:
+    """Create ``customer-1`` to ``customer-n``, each with credits that no benchmark can use up.
+
+    With ``quota`` each also gets it as the override of the metric ``tiered_calls``.
+    """
     settings = load_settings({}, data=data)
     async with (
         open_installation(settings) as installation,
@@ -98,6 +102,9 @@ async def fill(data: Path, tenant: Tenant, customers: int, *, blocks: int = 1) -
                 await services.engine.submit(
                     Submission(caller=caller, customer=ref, command=command, creates_customer=True)
                 )
+            if quota is not None:
+                override = PutOverride(billable_metric_key="tiered_calls", value={"quota": quota})
+                await services.engine.submit(Submission(caller=caller, customer=ref, command=override))
 
         for start in range(1, customers + 1, 2_000):
             numbers = range(start, min(start + 2_000, customers + 1))
@@ -106,7 +113,7 @@ async def fill(data: Path, tenant: Tenant, customers: int, *, blocks: int = 1) -
 
 @contextlib.contextmanager
 def serving(data: Path, *, workers: int = 1) -> Iterator[tuple[str, int]]:
-    """A server on a free port; gives its base URL and the id of its process."""
+    """A server on a free port; gives its base URL and the id of its process. Its webhooks may reach loopback."""
     port = free_port()
     command = [QUOTASTACK, "serve", "--data", str(data), "--port", str(port)]
     command += ["--workers", str(workers)]
