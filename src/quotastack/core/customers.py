@@ -17,8 +17,9 @@ from quotastack.core.asset_time import end_assets
 from quotastack.core.commands import Command
 from quotastack.core.credit_views import set_or_unset
 from quotastack.core.draft import replace
-from quotastack.core.errors import ConflictError, ValidationFailedError
+from quotastack.core.errors import ConflictError
 from quotastack.core.holds import give_back_hold
+from quotastack.core.metadata import merge_metadata
 from quotastack.core.subscription_events import tell_subscription
 from quotastack.core.voids import void_active, void_pending
 
@@ -27,13 +28,9 @@ if TYPE_CHECKING:
     from quotastack.core.customer_state import Customer
     from quotastack.core.draft import Draft
 
-METADATA_KEYS_MAX: Final = 50
-METADATA_BYTES_MAX: Final = 16 * 1024
 DELETION: Final = "customer deleted"
 
 OveragePolicy = Literal["block", "allow", "notify"]
-
-_encode = msgspec.json.encode
 
 
 class CustomerView(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,20 +76,6 @@ def view_customer(customer: Customer, *, version: int) -> CustomerView:
         updated_at=customer.updated_at,
         version=version,
     )
-
-
-def merge_metadata(known: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """``known`` with the keys of ``patch``; a null deletes its key.
-
-    Raises:
-        ValidationFailedError: the result has more than 50 keys or 16 KiB.
-    """
-    merged = {key: value for key, value in {**known, **patch}.items() if value is not None}
-    if len(merged) > METADATA_KEYS_MAX:
-        raise ValidationFailedError.at("/metadata", f"Metadata has at most {METADATA_KEYS_MAX} keys.")
-    if len(_encode(merged)) > METADATA_BYTES_MAX:
-        raise ValidationFailedError.at("/metadata", f"Metadata has at most {METADATA_BYTES_MAX} bytes.")
-    return merged
 
 
 class CreateCustomer(Command, frozen=True, kw_only=True):

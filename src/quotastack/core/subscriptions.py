@@ -7,7 +7,7 @@ triggers that the state allows. A dry run decides the same and shows what it wou
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType
 from quotastack.core.commands import Command, Needs
 from quotastack.core.draft import replace
 from quotastack.core.errors import ValidationFailedError
+from quotastack.core.metadata import merge_metadata
 from quotastack.core.periods import add_days, boundary_at
 from quotastack.core.subscription_events import tell_subscription
 from quotastack.core.subscription_lifecycle import (
@@ -47,9 +48,6 @@ if TYPE_CHECKING:
     from quotastack.core.context import Context
     from quotastack.core.customer_state import Subscription
     from quotastack.core.draft import Draft
-
-
-METADATA_KEYS_MAX: Final = 50
 
 
 class CreateSubscription(Command, frozen=True, kw_only=True):
@@ -298,15 +296,12 @@ class PatchSubscription(SubscriptionTrigger, frozen=True, kw_only=True):
 
         Refuses with:
             NotFoundError: the customer has no such subscription.
-            ValidationFailedError: the merged metadata has more than 50 keys.
+            ValidationFailedError: the merged metadata has more than 50 keys or 16 KiB.
         """
         subscription = find_subscription(draft, self.subscription_id)
         metadata = subscription.metadata
         if self.metadata is not UNSET:
-            merged = {**metadata, **self.metadata}
-            metadata = {key: value for key, value in merged.items() if value is not None}
-            if len(metadata) > METADATA_KEYS_MAX:
-                raise ValidationFailedError.at("/metadata", f"At most {METADATA_KEYS_MAX} keys.")
+            metadata = merge_metadata(metadata, self.metadata)
         mark = mark_changes(draft)
         draft.put_subscription(
             replace(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from quotastack.core.credit_views import set_or_unset
-from quotastack.core.errors import ConflictError, NotFoundError, ValidationFailedError
+from quotastack.core.errors import ConflictError, NotFoundError
 from quotastack.core.idempotency import IdempotencyKey
+from quotastack.core.metadata import merge_metadata
 from quotastack.core.plan_views import PlanView
 from quotastack.runtime.database import Connection
 from quotastack.runtime.random_ids import new_id
@@ -31,8 +32,6 @@ from quotastack.store.plans import (
     select_plans,
     update_plan,
 )
-
-METADATA_KEYS_MAX: Final = 50
 
 
 class PlanChanges(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +115,7 @@ async def patch_plan(
 
     Raises:
         NotFoundError: no such plan.
-        ValidationFailedError: the merged metadata has more than 50 keys.
+        ValidationFailedError: the merged metadata has more than 50 keys or 16 KiB.
         ConflictError: another family while there are live subscriptions; archiving the free plan.
 
     Locks: the environment, exclusively.
@@ -138,7 +137,9 @@ async def patch_plan(
             name=before.name if changes.name is UNSET else changes.name,
             description=before.description if changes.description is UNSET else changes.description,
             family=before.family if changes.family is UNSET else changes.family,
-            metadata=merge_metadata(before.metadata, changes.metadata),
+            metadata=before.metadata
+            if changes.metadata is UNSET
+            else merge_metadata(before.metadata, changes.metadata),
             archived_at=before.archived_at if changes.archived_at is UNSET else changes.archived_at,
             updated_at=now,
         )
@@ -174,20 +175,6 @@ async def find_plan(tx: Connection, caller: Caller, *, plan_id: str) -> Plan:
     if plan is None:
         raise NotFoundError("There is no such plan.")
     return plan
-
-
-def merge_metadata(before: dict[str, Any], changes: dict[str, Any] | UnsetType) -> dict[str, Any]:
-    """Metadata with ``changes`` merged in; null deletes a key.
-
-    Raises:
-        ValidationFailedError: more than 50 keys.
-    """
-    if changes is UNSET:
-        return before
-    merged = {name: value for name, value in {**before, **changes}.items() if value is not None}
-    if len(merged) > METADATA_KEYS_MAX:
-        raise ValidationFailedError.at("/metadata", f"At most {METADATA_KEYS_MAX} keys.")
-    return merged
 
 
 async def _require_not_free_plan(tx: Connection, caller: Caller, plan_id: str) -> None:

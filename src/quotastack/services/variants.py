@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 
 from quotastack.core.catalog import Variant
 from quotastack.core.errors import ConflictError, NotFoundError
 from quotastack.core.idempotency import IdempotencyKey
+from quotastack.core.metadata import merge_metadata
 from quotastack.core.plan_views import EntitlementView, VariantView, view_variant
 from quotastack.core.subscription_terms import fits_fallback
 from quotastack.runtime.database import Connection
@@ -26,7 +26,7 @@ from quotastack.services.caller import Caller
 from quotastack.services.container import Services
 from quotastack.services.environment_time import read_environment_time
 from quotastack.services.idempotency import Stored, run_once
-from quotastack.services.plans import find_plan, merge_metadata
+from quotastack.services.plans import find_plan
 from quotastack.store.environments import lock_environment, raise_version, select_config
 from quotastack.store.plans import (
     insert_variant,
@@ -137,7 +137,7 @@ async def patch_variant(
 
     Raises:
         NotFoundError: no such plan or variant.
-        ValidationFailedError: the merged metadata has more than 50 keys.
+        ValidationFailedError: the merged metadata has more than 50 keys or 16 KiB.
         ConflictError: it is the environment's free variant and would not be fit for that any more.
 
     Locks: the environment, exclusively.
@@ -148,7 +148,7 @@ async def patch_variant(
         terms = {name: value for name, value in changes.items() if name not in _MERGED}
         after = msgspec.structs.replace(
             variant,
-            metadata=merge_metadata(variant.metadata, changes.get("metadata", UNSET)),
+            metadata=merge_metadata(variant.metadata, changes.get("metadata", {})),
             **terms,
         )
         await _require_fit_for_free(tx, caller, after)
