@@ -489,6 +489,10 @@ def test_a_listener_fetches_in_order(told: Story, receiver: Receiver) -> None:
     assert [row["status"] for row in rows] == ["succeeded", "failed", "failed"]
     assert [len(row["attempts"]) for row in rows] == [1, 1, 1]
     assert answer(told.api.get("/v1/webhooks/endpoints"), 200)["data"][0]["id"] != made["id"]
+    as_endpoint = f"/v1/webhooks/endpoints/{made['id']}"
+    refused(told.api.get(as_endpoint), 404, "not-found")
+    refused(told.post(f"{as_endpoint}/test"), 404, "not-found")
+    refused(told.post(f"/v1/webhooks/deliveries/{rows[0]['id']}/redeliver"), 409, "conflict")
     live = told.api.with_key(told.tenant.live_key)
     refused(live.post("/v1/webhooks/listeners"), 403, "insufficient-scope")
     refused(live.post("/v1/webhooks/trigger", {"type": "credit.granted"}), 403, "insufficient-scope")

@@ -1,6 +1,7 @@
 """Two delivery workers, killed in turn: order kept, nothing lost."""
 
 import asyncio
+import sys
 
 import pytest
 from tests.conftest import ScratchDatabase
@@ -10,7 +11,7 @@ from tests.workers.kill_story import run_story
 @pytest.mark.slow
 def test_killed_workers_lose_and_reorder_nothing(database: ScratchDatabase) -> None:
     figures = asyncio.run(run_story(database, customers=100, events_each=4, kills=3))
-    print(figures)
+    sys.stdout.write(f"{figures}\n")
     assert figures.events == 400
     # At most what was on the wire at a kill comes twice.
     assert figures.duplicates <= 3 * 256

@@ -12,6 +12,7 @@ from typing import Any
 from tests.conftest import ScratchDatabase
 
 from quotastack.core.changes import OutboxEvent
+from quotastack.core.event_patterns import EndpointFilter
 from quotastack.core.ids import EnvironmentId
 from quotastack.runtime.clock import HostClock
 from quotastack.runtime.database import Database
@@ -96,7 +97,14 @@ class DeliveryWorld:
         await self.fetch(INSERT_CUSTOMER, self.environment_id, customer_id, external_id or customer_id)
         return customer_id
 
-    async def tell(self, customer_id: str, count: int = 1, type_: str = "credit.granted") -> list[str]:
+    async def tell(
+        self,
+        customer_id: str,
+        count: int = 1,
+        type_: str = "credit.granted",
+        *,
+        endpoints: tuple[EndpointFilter, ...] | None = None,
+    ) -> list[str]:
         """Write events of a customer and queue their deliveries; returns their ids."""
         events: list[tuple[str, OutboxEvent]] = []
         for _ in range(count):
@@ -123,7 +131,8 @@ class DeliveryWorld:
                     event.request_id,
                     event.created_at,
                 )
-            endpoints = await load_endpoint_filters(tx, self.environment_id)
+            if endpoints is None:
+                endpoints = await load_endpoint_filters(tx, self.environment_id)
             await insert_deliveries(tx, self.environment_id, events, endpoints)
         return [event.id for _, event in events]
 

@@ -28,20 +28,20 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Base of all: a field that no schema names is a mistake of ours."""
 
 
-class CustomerCreated(EventData, kw_only=True):
+class CustomerCreated(EventData, frozen=True, kw_only=True):
     """A customer exists, by their own request or by a first topup or subscription."""
 
     created_at: Instant
 
 
-class CustomerDeleted(EventData, kw_only=True):
+class CustomerDeleted(EventData, frozen=True, kw_only=True):
     """A customer is gone: names and texts are erased, the ledger stays under the id."""
 
     deleted_at: Instant
     canceled_subscription_ids: list[Id]
 
 
-class CreditGranted(EventData, kw_only=True):
+class CreditGranted(EventData, frozen=True, kw_only=True):
     """A block was created and is spendable."""
 
     block_id: BlockRef
@@ -62,7 +62,7 @@ class CreditGranted(EventData, kw_only=True):
     rolled_from_block_id: Id | UnsetType = UNSET
 
 
-class CreditConsumed(EventData, kw_only=True):
+class CreditConsumed(EventData, frozen=True, kw_only=True):
     """A usage event was charged."""
 
     usage_id: Id
@@ -76,7 +76,7 @@ class CreditConsumed(EventData, kw_only=True):
     effective_balance: Effective
 
 
-class CreditExpiringSoon(EventData, kw_only=True):
+class CreditExpiringSoon(EventData, frozen=True, kw_only=True):
     """A block expires within 72 hours and is not used up."""
 
     block_id: BlockRef
@@ -85,7 +85,7 @@ class CreditExpiringSoon(EventData, kw_only=True):
     expires_at: Instant
 
 
-class CreditExpired(EventData, kw_only=True):
+class CreditExpired(EventData, frozen=True, kw_only=True):
     """What no hold needed of a block expired."""
 
     block_id: BlockRef
@@ -94,7 +94,7 @@ class CreditExpired(EventData, kw_only=True):
     balance: Balance
 
 
-class CreditAdjusted(EventData, kw_only=True):
+class CreditAdjusted(EventData, frozen=True, kw_only=True):
     """Credits were put in or taken out by hand: adjustment, withdrawal, void or exchange."""
 
     unit: Unit
@@ -105,7 +105,7 @@ class CreditAdjusted(EventData, kw_only=True):
     kind: str
 
 
-class CreditRefunded(EventData, kw_only=True):
+class CreditRefunded(EventData, frozen=True, kw_only=True):
     """Credits of a usage event went back, or those of a paid topup were taken back."""
 
     unit: Unit
@@ -120,7 +120,7 @@ class CreditRefunded(EventData, kw_only=True):
     kind: str | UnsetType = UNSET
 
 
-class CreditBalanceLow(EventData, kw_only=True):
+class CreditBalanceLow(EventData, frozen=True, kw_only=True):
     """The balance fell through the threshold; told again only after it rose above it."""
 
     unit: Unit
@@ -129,7 +129,7 @@ class CreditBalanceLow(EventData, kw_only=True):
     effective_balance: Effective
 
 
-class CreditExhausted(EventData, kw_only=True):
+class CreditExhausted(EventData, frozen=True, kw_only=True):
     """Nothing is left to spend; told again only after credits came in."""
 
     unit: Unit
@@ -137,7 +137,7 @@ class CreditExhausted(EventData, kw_only=True):
     effective_balance: Effective
 
 
-class UsageOverage(EventData, kw_only=True):
+class UsageOverage(EventData, frozen=True, kw_only=True):
     """Usage went beyond the credits for the first time in the period."""
 
     usage_id: Id
@@ -150,7 +150,7 @@ class UsageOverage(EventData, kw_only=True):
     period_end: Instant
 
 
-class UsageRejected(EventData, kw_only=True):
+class UsageRejected(EventData, frozen=True, kw_only=True):
     """A usage event that was accepted for later was refused; nothing was charged."""
 
     usage_id: Id
@@ -159,7 +159,7 @@ class UsageRejected(EventData, kw_only=True):
     problem: dict[str, Any]
 
 
-class UsageReversed(EventData, kw_only=True):
+class UsageReversed(EventData, frozen=True, kw_only=True):
     """A usage event was taken back with all that it cost."""
 
     usage_id: Id
@@ -169,7 +169,7 @@ class UsageReversed(EventData, kw_only=True):
     balance: Balance
 
 
-class QuotaLevelChanged(EventData, kw_only=True):
+class QuotaLevelChanged(EventData, frozen=True, kw_only=True):
     """A quota's level was reached on the way up, or its grace ended."""
 
     billable_metric_key: str
@@ -183,7 +183,7 @@ class QuotaLevelChanged(EventData, kw_only=True):
     grace_ended: bool | UnsetType = UNSET
 
 
-class AssetSuspended(EventData, kw_only=True):
+class AssetSuspended(EventData, frozen=True, kw_only=True):
     """A monitored asset takes no more usage."""
 
     billable_metric_key: str
@@ -193,14 +193,14 @@ class AssetSuspended(EventData, kw_only=True):
     resumes_at: Instant | UnsetType = UNSET
 
 
-class AssetResumed(EventData, kw_only=True):
+class AssetResumed(EventData, frozen=True, kw_only=True):
     """A monitored asset takes usage again."""
 
     billable_metric_key: str
     reason: str
 
 
-class AssetPeriodClosed(EventData, kw_only=True):
+class AssetPeriodClosed(EventData, frozen=True, kw_only=True):
     """A period of an asset is over: what a billing provider invoices."""
 
     billable_metric_key: str
@@ -213,7 +213,7 @@ class AssetPeriodClosed(EventData, kw_only=True):
     cost: Amount
 
 
-class ReservationCreated(EventData, kw_only=True):
+class ReservationCreated(EventData, frozen=True, kw_only=True):
     """Credits are held."""
 
     reservation_id: Id
@@ -225,7 +225,7 @@ class ReservationCreated(EventData, kw_only=True):
     expires_at: Instant
 
 
-class ReservationCommitted(EventData, kw_only=True):
+class ReservationCommitted(EventData, frozen=True, kw_only=True):
     """What was held is spent, and the rest is free again."""
 
     reservation_id: Id
@@ -238,7 +238,7 @@ class ReservationCommitted(EventData, kw_only=True):
     effective_balance: Effective
 
 
-class ReservationEnded(EventData, kw_only=True):
+class ReservationEnded(EventData, frozen=True, kw_only=True):
     """A hold ended without spending: released, or past its TTL."""
 
     reservation_id: Id
@@ -248,7 +248,7 @@ class ReservationEnded(EventData, kw_only=True):
     effective_balance: Effective
 
 
-class TopupRequested(EventData, kw_only=True):
+class TopupRequested(EventData, frozen=True, kw_only=True):
     """The balance fell below the auto-topup's threshold: charge the customer, then call the grant."""
 
     unit: Unit
@@ -261,7 +261,7 @@ class TopupRequested(EventData, kw_only=True):
     effective_balance: Effective
 
 
-class SubscriptionChanged(EventData, kw_only=True):
+class SubscriptionChanged(EventData, frozen=True, kw_only=True):
     """A subscription made a transition; all fields show it afterwards."""
 
     subscription_id: Id
@@ -286,7 +286,7 @@ class SubscriptionChanged(EventData, kw_only=True):
     usage_summary: dict[str, Any] | UnsetType = UNSET
 
 
-class ContractChanged(EventData, kw_only=True):
+class ContractChanged(EventData, frozen=True, kw_only=True):
     """A contract nears its end, was renewed for another term, or ended."""
 
     subscription_id: Id

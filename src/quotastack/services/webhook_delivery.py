@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -98,7 +98,8 @@ class Claim(msgspec.Struct, frozen=True):
 
 async def seconds_to_due(services: Services) -> float | None:
     """Seconds until the next lane is due, below zero when one is overdue; None when nothing waits."""
-    async with services.database.workers.acquire() as connection:
+    async with services.database.workers.acquire() as borrowed:
+        connection = cast("Connection", borrowed)
         return await select_seconds_to_due(connection)
 
 
@@ -107,7 +108,8 @@ async def claim_due_lanes(
 ) -> Claim:
     """Claim due lanes of all environments, oldest first, except those of endpoints that are passed over."""
     claim = Claim(new_id(), defaultdict(list))
-    async with services.database.workers.acquire() as connection:
+    async with services.database.workers.acquire() as borrowed:
+        connection = cast("Connection", borrowed)
         lanes = await claim_lanes(
             connection,
             lease_id=claim.lease_id,

@@ -334,7 +334,7 @@ async def _find_endpoint_of(tx: Connection, caller: Caller, delivery: DeliveryRo
     try:
         return await find_endpoint(tx, caller, delivery.endpoint_id)
     except NotFoundError:
-        raise ConflictError("The endpoint of this delivery was deleted.") from None
+        raise ConflictError("The endpoint of this delivery was deleted, or is a listener.") from None
 
 
 async def _settle(services: Services, caller: Caller, customer: CustomerRef) -> str:

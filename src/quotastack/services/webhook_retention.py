@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final
+from typing import Final, cast
 
 from quotastack.core.ids import EnvironmentId
+from quotastack.runtime.database import Connection
 from quotastack.runtime.tenancy import environment_transaction
 from quotastack.services.container import Services
 from quotastack.services.webhook_samples import LISTENER_STALE_AFTER
@@ -21,7 +22,8 @@ async def forget_old_log(services: Services) -> int:
 
     Short transactions of at most 5,000 rows; running it twice at once does no harm.
     """
-    async with services.database.workers.acquire() as connection:
+    async with services.database.workers.acquire() as borrowed:
+        connection = cast("Connection", borrowed)
         environments = await select_environments(connection)
     return sum([await _forget_in(services, row.id) for row in environments])
 

@@ -173,7 +173,7 @@ async def pull_deliveries(
         NotFoundError: there is no such listener, or it was removed.
     """
     async with environment_transaction(services.database.writes, caller.environment_id) as tx:
-        row = await find_endpoint(tx, caller, listener_id)
+        row = await find_endpoint(tx, caller, listener_id, is_listener_meant=True)
         if row.kind != "listener":
             raise NotFoundError("There is no such listener in this environment.")
         now = services.clock.now()

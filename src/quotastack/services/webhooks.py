@@ -218,7 +218,7 @@ async def remove_endpoint(
 
     async def work(tx: Connection) -> tuple[int, Any]:
         await lock_environment(tx, caller.environment_id)
-        row = await find_endpoint(tx, caller, endpoint_id)
+        row = await find_endpoint(tx, caller, endpoint_id, is_listener_meant=True)
         if row.kind == "shortcut":
             raise follows_config()
         await _delete(tx, services, caller, row)
@@ -289,14 +289,16 @@ async def rotate_secret(
 # Parts
 
 
-async def find_endpoint(tx: Connection, caller: Caller, endpoint_id: str) -> EndpointRow:
-    """The endpoint or listener of that id.
+async def find_endpoint(
+    tx: Connection, caller: Caller, endpoint_id: str, *, is_listener_meant: bool = False
+) -> EndpointRow:
+    """The endpoint of that id; a listener is one only where it is meant.
 
     Raises:
         NotFoundError: there is none, or it was deleted.
     """
     rows = await select_endpoints(tx, caller.environment_id, endpoint_id=endpoint_id)
-    if not rows:
+    if not rows or (rows[0].kind == "listener" and not is_listener_meant):
         raise NotFoundError("There is no such webhook endpoint in this environment.")
     return rows[0]
 

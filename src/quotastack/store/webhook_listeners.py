@@ -78,7 +78,8 @@ async def touch_listener(
 
 async def delete_stale_listeners(tx: Connection, environment_id: EnvironmentId, *, before: datetime) -> int:
     """Remove listeners that have not fetched since, with what waits for them; how many."""
-    return await tx.fetchval(DELETE_STALE_LISTENERS, environment_id, before)
+    count: int | None = await tx.fetchval(DELETE_STALE_LISTENERS, environment_id, before)
+    return count or 0
 
 
 async def finish_pulled(

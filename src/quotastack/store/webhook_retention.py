@@ -44,11 +44,13 @@ async def delete_old_deliveries(
     tx: Connection, environment_id: EnvironmentId, *, before: datetime, limit: int
 ) -> int:
     """Delete deliveries that ended and are older; how many."""
-    return await tx.fetchval(DELETE_OLD_DELIVERIES, environment_id, before, limit)
+    count: int | None = await tx.fetchval(DELETE_OLD_DELIVERIES, environment_id, before, limit)
+    return count or 0
 
 
 async def delete_old_events(
     tx: Connection, environment_id: EnvironmentId, *, before: datetime, limit: int
 ) -> int:
     """Delete events that are older, oldest first; how many. A delivery that still waits for one is canceled then."""
-    return await tx.fetchval(DELETE_OLD_EVENTS, environment_id, before, limit)
+    count: int | None = await tx.fetchval(DELETE_OLD_EVENTS, environment_id, before, limit)
+    return count or 0

@@ -245,12 +245,18 @@ async def select_endpoints(
 ) -> list[EndpointRow]:
     """The environment's endpoints by id, or the one of that id or kind."""
     rows = await tx.fetch(SELECT_ENDPOINTS, environment_id, endpoint_id, kind)
-    return [EndpointRow(**{**row, "patterns": tuple(row["patterns"])}) for row in rows]
+    return [_read_endpoint(dict(row)) for row in rows]
+
+
+def _read_endpoint(row: dict[str, Any]) -> EndpointRow:
+    row["patterns"] = tuple(row["patterns"])
+    return EndpointRow(**row)
 
 
 async def count_endpoints(tx: Connection, environment_id: EnvironmentId, *, kind: EndpointKind) -> int:
     """How many endpoints of a kind there are."""
-    return await tx.fetchval(COUNT_ENDPOINTS, environment_id, kind)
+    count: int | None = await tx.fetchval(COUNT_ENDPOINTS, environment_id, kind)
+    return count or 0
 
 
 async def insert_endpoint(tx: Connection, environment_id: EnvironmentId, *, endpoint: EndpointRow) -> None:
@@ -330,4 +336,5 @@ async def cancel_deliveries(
     """
     await tx.execute(LOCK_LANES_OF_ENDPOINT, environment_id, endpoint_id)
     kept = None if kept_types is None else list(kept_types)
-    return await tx.fetchval(CANCEL_DELIVERIES, environment_id, endpoint_id, kept)
+    count: int | None = await tx.fetchval(CANCEL_DELIVERIES, environment_id, endpoint_id, kept)
+    return count or 0

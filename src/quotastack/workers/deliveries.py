@@ -163,9 +163,12 @@ class DeliveryWorker:
     def _forget(self, task: asyncio.Task[None], prepared: Prepared) -> None:
         self._tasks.discard(task)
         endpoint_id = prepared.head.lane.endpoint_id
-        self._by_endpoint[endpoint_id] -= 1
-        if self._by_endpoint[endpoint_id] <= 0:
+        left = self._by_endpoint[endpoint_id] = self._by_endpoint[endpoint_id] - 1
+        if left == 0:
             del self._by_endpoint[endpoint_id]
+        # Its lanes were passed over until now; and below, nobody's lanes could be claimed.
+        if left == SLOTS_PER_ENDPOINT - 1:
+            self._wake.set()
         if not task.cancelled() and task.exception() is not None:
             log.error(
                 "An attempt broke off; its lane is given back when the lease ends.", exc_info=task.exception()

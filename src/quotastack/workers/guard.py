@@ -13,7 +13,7 @@ import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -189,7 +189,7 @@ class GuardedConnector(aiohttp.TCPConnector):
     async def _wrap_create_connection(self, *args: Any, **kwargs: Any) -> Any:
         """Connect, then look whom we are connected to; our own addresses are denied even when they are public."""
         transport, protocol = await super()._wrap_create_connection(*args, **kwargs)
-        made = cast("asyncio.Transport", transport)
+        made: asyncio.Transport = transport
         peer, own = made.get_extra_info("peername"), made.get_extra_info("sockname")
         is_self = bool(peer and own) and peer[0] == own[0] and not self._allow_private
         if not peer or is_self or is_denied(str(peer[0]), allow_private=self._allow_private):
