@@ -1,12 +1,13 @@
 """Topups as tables: what fills what, what counts once, what a refund may touch, when a topup is asked for."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from tests.core.lives import START, Life
 
-from quotastack.core.amounts import Share
+from quotastack.core.amounts import Share, read_share
 from quotastack.core.catalog import Package
 from quotastack.core.credits import SetAccountStatus, VoidBlock, WithdrawCredits
 from quotastack.core.errors import ConflictError, NotFoundError, ValidationFailedError
@@ -242,3 +243,25 @@ def test_an_auto_topup_goes_away() -> None:
         life.run(SetAutoTopup(threshold=1, package_id=OTHER))
     with pytest.raises(ValidationFailedError):
         life.run(SetAutoTopup(threshold=1, package_id=PACK, unit="tokens"))
+
+
+SHARES = [
+    ("0.5", (1, 2)),
+    ("1", (1, 1)),
+    ("0.1", (1, 10)),
+    ("1e-30", (1, 10**30)),
+    ("0", None),
+    ("-0.5", None),
+    ("1.000001", None),
+    ("NaN", None),
+    ("sNaN", None),
+    ("Infinity", None),
+    ("1e-31", None),
+    ("1e-999999999", None),
+    ("1e999999999", None),
+]
+
+
+@pytest.mark.parametrize(("text", "share"), SHARES)
+def test_shares(text: str, share: tuple[int, int] | None) -> None:
+    assert read_share(Decimal(text)) == share

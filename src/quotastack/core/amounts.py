@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 AMOUNT_MAX: Final = 2**53 - 1
 SCALE_MAX: Final = 6
+SHARE_DECIMALS_MAX: Final = 30
 
 _is_decimal = re.compile(r"(?P<sign>-)?(?P<whole>[0-9]{1,16})(?:\.(?P<fraction>[0-9]{1,6}))?").fullmatch
 
@@ -73,8 +74,12 @@ class Share(NamedTuple):
 
 
 def read_share(number: ExactNumber) -> Share | None:
-    """The share that a number says; None unless it is above 0 and at most 1."""
-    if not number.is_finite() or not 0 < number <= 1:
+    """The share that a number says; None unless it is above 0, at most 1, and of at most 30 decimals.
+
+    The decimals are looked at first: a denominator of a billion digits would keep the server busy.
+    """
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -SHARE_DECIMALS_MAX or not 0 < number <= 1:
         return None
     return Share(*number.as_integer_ratio())
 
