@@ -47,6 +47,7 @@ format: $(DEV_STAMP) ## Format, and repair what the linter can
 
 bench: $(DEV_STAMP) ## Measure usage and checks against the pgbench floors
 	$(BIN)/python benchmarks/run.py $(ARGS)
+	$(BIN)/python benchmarks/deliveries.py
 
 rigs: $(DEV_STAMP) ## Run the long proofs (crashes, races, load)
 	$(BIN)/python -m pytest tests/rigs $(ARGS)
