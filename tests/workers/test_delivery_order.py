@@ -9,6 +9,8 @@ from tests.conftest import ScratchDatabase
 from tests.workers.delivery_world import DeliveryWorld, all_ended
 from tests.workers.receiver_lab import Lab
 
+DUE_LANES = "SELECT FROM quotastack.webhook_lanes WHERE due_at IS NOT NULL"
+
 
 def test_a_failing_event_holds_up_its_lane_only(database: ScratchDatabase) -> None:
     async def story() -> None:
@@ -185,5 +187,19 @@ def test_cloudevents(database: ScratchDatabase) -> None:
         assert (event["externalcustomerid"], event["sequence"]) == ("ext/1", "1")
         assert event["data"]["amount"] == 1_000
         assert all(name.isalnum() and name == name.lower() for name in event)
+
+    asyncio.run(story())
+
+
+def test_a_test_environment_that_was_reset_tells_nothing_any_more(database: ScratchDatabase) -> None:
+    async def story() -> None:
+        async with DeliveryWorld(database).opened() as world, Lab() as lab:
+            await world.endpoint(f"{lab.url}/a")
+            await world.tell(await world.customer())
+            await world.fetch("SELECT quotastack.reset_test_environment(gen_random_uuid(), now())")
+            async with world.working():
+                while await world.fetch(DUE_LANES):  # noqa: ASYNC110 - a lane that sleeps tells nobody
+                    await asyncio.sleep(0.02)
+            assert lab.received == []
 
     asyncio.run(story())

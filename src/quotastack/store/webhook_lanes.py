@@ -47,7 +47,8 @@ UPDATE_DELIVERIES: Final = """
 """
 
 # The oldest pending delivery of each lane decides: none, the lane sleeps; one that waits for its retry, the lane is due
-# then; else the lease runs on and the delivery is to be sent. Lanes of an endpoint that is not active sleep too.
+# then; else the lease runs on and the delivery is to be sent. Lanes of an endpoint that is not active, or of a test
+# environment that was reset, sleep too.
 TAKE_HEADS: Final = """
     UPDATE quotastack.webhook_lanes AS l
        SET last_sequence = coalesce(lane.finished_sequence, l.last_sequence),
@@ -71,6 +72,7 @@ TAKE_HEADS: Final = """
               FROM quotastack.webhook_deliveries AS d
              WHERE d.environment_id = $1::uuid AND d.endpoint_id = mine.endpoint_id AND d.lane_id = mine.lane_id
                AND d.status = 'pending' AND e.status = 'active' AND e.deleted_at IS NULL AND e.secret IS NOT NULL
+               AND NOT EXISTS (SELECT FROM quotastack.environments AS r WHERE r.id = $1::uuid AND r.retired_at IS NOT NULL)
              ORDER BY d.sequence
              LIMIT 1
           ) AS head ON true
