@@ -146,8 +146,8 @@ class Cluster:
                 raise EmbeddedError(
                     f"{self.data} belongs to another user. Start as that user, or choose another directory with --data."
                 )
-            strange = {entry.name for entry in self.data.iterdir()} - OWN_NAMES
-            if strange and not self.directory.exists():
+            is_strange = any(not _is_own_name(entry.name) for entry in self.data.iterdir())
+            if is_strange and not self.directory.exists():
                 raise EmbeddedError(f"{self.data} is not empty. Choose a new directory with --data.")
             if os.geteuid() != 0:
                 self.data.chmod(0o700)
@@ -363,3 +363,8 @@ class Cluster:
         if self._membership is not None:
             self._membership.close()
             self._membership = None
+
+
+def _is_own_name(name: str) -> bool:
+    """Whether we make such files; one that is just being written has a name like ``.secret.1a2b3c4d``."""
+    return name in OWN_NAMES or (name.startswith(".") and name[1:].rpartition(".")[0] in OWN_NAMES)
