@@ -72,7 +72,7 @@ TAKE_HEADS: Final = """
               FROM quotastack.webhook_deliveries AS d
              WHERE d.environment_id = $1::uuid AND d.endpoint_id = mine.endpoint_id AND d.lane_id = mine.lane_id
                AND d.status = 'pending' AND e.status = 'active' AND e.deleted_at IS NULL AND e.secret IS NOT NULL
-               AND NOT EXISTS (SELECT FROM quotastack.environments AS r WHERE r.id = $1::uuid AND r.retired_at IS NOT NULL)
+               AND EXISTS (SELECT FROM quotastack.environments AS r WHERE r.id = $1::uuid AND r.retired_at IS NULL)
              ORDER BY d.sequence
              LIMIT 1
           ) AS head ON true
