@@ -1,0 +1,1 @@
+"""For web frameworks: gate a route and record its usage. ``web.asgi`` needs nothing, ``web.fastapi`` needs FastAPI."""
