@@ -1,0 +1,14 @@
+/** A receiver, on anything that speaks the Web's Request and Response. */
+import { verifyWebhook, WebhookVerificationError, type WebhookEvent } from "@quotastack/client";
+
+export function receiver(secret: string, handle: (event: WebhookEvent) => Promise<void>) {
+  return async (request: Request): Promise<Response> => {
+    try {
+      await handle(await verifyWebhook(request, secret));
+      return new Response(null, { status: 204 });
+    } catch (error) {
+      if (error instanceof WebhookVerificationError) return new Response(error.message, { status: 400 });
+      throw error;
+    }
+  };
+}
