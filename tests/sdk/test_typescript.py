@@ -24,7 +24,6 @@ pytestmark = pytest.mark.skipif(shutil.which("npm") is None, reason="node is not
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "sdk" / "typescript"
-README = ROOT / "README.md"
 SOURCES = ("package.json", "tsconfig.json", "src/**/*.ts")
 
 
@@ -120,11 +119,28 @@ def test_the_packed_client_works_in_an_empty_folder(
     assert run("node", "--input-type=module", "-e", script, cwd=app, **access(server, tenant)) == "packed\n"
 
 
-def example_of_the_readme() -> str:
-    """The README's lines of TypeScript."""
-    found = re.findall(r"```(?:ts|typescript)\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    assert len(found) == 1, "the README shows one integration in TypeScript"
-    return found[0]
+def blocks_of(page: Path) -> list[str]:
+    """The page's pieces of TypeScript."""
+    return re.findall(r"```ts\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+
+
+def compile_strictly(package: Path, folder: Path, files: Mapping[str, str]) -> None:
+    """The files, as an app of their own that has the client installed."""
+    (folder / "node_modules" / "@quotastack").mkdir(parents=True)
+    (folder / "node_modules" / "@quotastack" / "client").symlink_to(package, target_is_directory=True)
+    (folder / "package.json").write_text('{"type": "module"}')
+    (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": STRICT, "files": list(files)}))
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    run(str(package / "node_modules" / ".bin" / "tsc"), cwd=folder)
+
+
+@pytest.mark.slow
+def test_every_piece_of_the_pages_is_strictly_typed(package: Path, tmp_path: Path) -> None:
+    pages = (ROOT / "docs" / "sdk" / "typescript.md", FOLDER / "README.md")
+    pieces = [piece for page in pages for piece in blocks_of(page)]
+    assert len(pieces) >= 9
+    compile_strictly(package, tmp_path, {f"piece{number}.ts": text for number, text in enumerate(pieces)})
 
 
 @pytest.mark.slow
@@ -132,16 +148,11 @@ def test_the_readme_integrates_in_fifteen_lines(
     package: Path, server: ServerProcess, tenant: Any, api: Any, tmp_path: Path
 ) -> None:
     """Compiled as it stands and called with credits for two: a repeated request is charged once."""
-    example = example_of_the_readme()
+    (example,) = blocks_of(ROOT / "README.md")
     assert len([line for line in example.splitlines() if line.strip()]) <= 15
     prepare(api, customer="user_123", granted=2000, unit_cost=1000)
-    (tmp_path / "node_modules" / "@quotastack").mkdir(parents=True)
-    (tmp_path / "node_modules" / "@quotastack" / "client").symlink_to(package, target_is_directory=True)
-    (tmp_path / "package.json").write_text('{"type": "module"}')
     surroundings = "declare function answer(request: Request): Promise<string>;\n"
-    (tmp_path / "route.ts").write_text(f"{example}\n{surroundings}")
-    (tmp_path / "tsconfig.json").write_text(json.dumps({"compilerOptions": STRICT, "files": ["route.ts"]}))
-    run(str(package / "node_modules" / ".bin" / "tsc"), cwd=tmp_path)
+    compile_strictly(package, tmp_path, {"route.ts": f"{example}\n{surroundings}"})
     (tmp_path / "call.mjs").write_text(CALLER)
     told = run("node", "call.mjs", cwd=tmp_path, **access(server, tenant))
     assert json.loads(told) == [[200, "hello"], [200, "hello"], [200, "hello"], [402, ""]]

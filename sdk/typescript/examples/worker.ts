@@ -1,5 +1,5 @@
 /** A worker that counts much: usage is kept here, sent in batches, and never dropped in silence. */
-import { Client, RecorderFullError } from "@quotastack/client";
+import { Client, BufferFullError } from "@quotastack/client";
 
 const client = new Client({ onUnavailable: "allow" });
 const recorder = client.recorder({
@@ -16,7 +16,7 @@ export async function handle(user: string, requestId: string, work: () => Promis
   try {
     recorder.record(user, usage);
   } catch (error) {
-    if (!(error instanceof RecorderFullError)) throw error;
+    if (!(error instanceof BufferFullError)) throw error;
     await client.recordUsage(user, { ...usage, enforcement: "record" });
   }
 }

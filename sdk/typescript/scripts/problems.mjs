@@ -25,7 +25,14 @@ const MEMBERS = {
 const ALWAYS = new Set(["insufficient-credits", "insufficient-scope"]);
 
 const className = (slug) => `${slug.replace(/(^|-)([a-z])/g, (_all, _dash, letter) => letter.toUpperCase())}`;
-export const errorName = (slug) => (slug.endsWith("-error") ? className(slug) : `${className(slug)}Error`);
+const errorName = (slug) => (slug === "validation-error" ? "ValidationFailedError" : `${className(slug)}Error`);
+/** Who catches the one catches the other. */
+const PARENTS = {
+  "customer-not-found": "not-found",
+  "reservation-not-active": "conflict",
+  "subscription-state-conflict": "conflict",
+  "idempotency-key-in-flight": "conflict",
+};
 
 export function writeProblems(document) {
   const examples = Object.entries(document.components.examples);
@@ -35,7 +42,8 @@ export function writeProblems(document) {
       .join("");
     const about = comment(`${value.status} \`${slug}\`: ${value.title}.`);
     const name = errorName(slug);
-    return `${about}export class ${name} extends ProblemError {\n  override readonly name: string = "${name}";\n${members}}\n`;
+    const parent = slug in PARENTS ? errorName(PARENTS[slug]) : "ProblemError";
+    return `${about}export class ${name} extends ${parent} {\n  override readonly name: string = "${name}";\n${members}}\n`;
   });
   const table = examples.map(([slug]) => `  "${slug}": ${errorName(slug)},\n`).join("");
   return (

@@ -5,12 +5,12 @@ export class QuotaStackError extends Error {
 }
 
 /** No answer came: the server cannot be reached, or the connection was lost. Whether it acted is not known. */
-export class ServerConnectionError extends QuotaStackError {
-  override readonly name: string = "ServerConnectionError";
+export class UnreachableError extends QuotaStackError {
+  override readonly name: string = "UnreachableError";
 }
 
 /** No answer came in time. Whether the server acted is not known. */
-export class RequestTimeoutError extends ServerConnectionError {
+export class RequestTimeoutError extends UnreachableError {
   override readonly name: string = "RequestTimeoutError";
 }
 
@@ -91,7 +91,7 @@ const TEMPORARY = new Set([500, 502, 503, 504]);
  * overloaded server, a key in flight, a full request bucket. A quota's own rate limit is a decision, not an accident.
  */
 export function isTemporary(error: unknown): boolean {
-  if (error instanceof ServerConnectionError) return true;
+  if (error instanceof UnreachableError) return true;
   if (!(error instanceof ProblemError)) return false;
   if (error.type === "quota-rate-limited") return false;
   return TEMPORARY.has(error.status) || error.status === 429 || error.type === "idempotency-key-in-flight";
@@ -99,5 +99,5 @@ export function isTemporary(error: unknown): boolean {
 
 /** Whether the error says that the server could not be asked, as opposed to: it was asked and said no. */
 export function isUnavailable(error: unknown): boolean {
-  return error instanceof ServerConnectionError || (error instanceof ProblemError && TEMPORARY.has(error.status));
+  return error instanceof UnreachableError || (error instanceof ProblemError && TEMPORARY.has(error.status));
 }

@@ -7,7 +7,7 @@ export {
   ProblemError,
   QuotaStackError,
   RequestTimeoutError,
-  ServerConnectionError,
+  UnreachableError,
 } from "./errors.js";
 export type { Fault, ProblemDocument } from "./errors.js";
 export * from "./generated/problems.js";
@@ -17,10 +17,10 @@ export { metered } from "./metered.js";
 export type { MeteredOptions } from "./metered.js";
 export { Pages } from "./pages.js";
 export type { Page } from "./pages.js";
-export { Recorder, RecorderFullError, UsageRefusedError } from "./recorder.js";
+export { Recorder, BufferFullError, UsageRefusedError } from "./recorder.js";
 export type { RecordedUsage, RecorderOptions, RefusedUsage, UsageDetails } from "./recorder.js";
 export type { Customer, CustomerReference, FeatureReference } from "./references.js";
 export { responseOf } from "./transport.js";
 export type { AnswerHead, CallOptions } from "./transport.js";
-export { verifyWebhook, WebhookVerificationError } from "./webhooks.js";
+export { verifyWebhook, WebhookError } from "./webhooks.js";
 export type { ReceivedRequest, VerifyOptions, WebhookEvent } from "./webhooks.js";

@@ -12,8 +12,8 @@ export type UsageDetails = FeatureReference & UsageBodyFields;
 export type RecordedUsage = UsageBody & { idempotency_key: string };
 
 /** The buffer is full: the event was not taken. Wait (`await recorder.flush()`), or record it directly. */
-export class RecorderFullError extends QuotaStackError {
-  override readonly name: string = "RecorderFullError";
+export class BufferFullError extends QuotaStackError {
+  override readonly name: string = "BufferFullError";
 }
 
 /** An event that the server will never take as it is, and why. */
@@ -42,6 +42,12 @@ export interface RecorderOptions {
   interval?: number;
   /** The use has happened already, so by default quota and balance do not refuse it: the excess becomes overage. */
   enforcement?: "record" | "enforce";
+  /**
+   * Whether an event gets the moment of recording as its `timestamp`, so that one that waited counts in its own period;
+   * true by default, to be turned off under a frozen test clock. An event with a key of your own never gets one: the
+   * same event recorded again would be another request under that key.
+   */
+  stamped?: boolean;
   /** Called for each event that the server refuses for good. Without it, `flush` and `close` throw. */
   onRefused?: (refused: RefusedUsage) => void;
   /** Called when a batch could not be delivered; its events are kept and tried again. */
@@ -82,6 +88,7 @@ export class Recorder {
       batchSize: 500,
       interval: 1_000,
       enforcement: "record",
+      stamped: true,
       ...options,
     };
     this.#batchSize = this.#sizeMax;
@@ -99,18 +106,23 @@ export class Recorder {
 
   /**
    * Take an event and return its key; it is sent a moment later. Give a key of your own where the same event may be
-   * recorded twice, and a `timestamp` where it matters which period it counts in.
+   * recorded twice, with a `timestamp` where it matters which period it counts in.
    *
-   * Throws RecorderFullError, and QuotaStackError once closed.
+   * Throws BufferFullError, and QuotaStackError once closed.
    */
   record(customer: Customer, usage: UsageDetails): string {
     if (this.#isClosed) throw new QuotaStackError("the recorder is closed");
     if (this.size >= this.#options.maxBuffer) {
-      throw new RecorderFullError(`${this.size} usage events wait already`);
+      throw new BufferFullError(`${this.size} usage events wait already`);
     }
     const idempotency_key = usage.idempotency_key ?? crypto.randomUUID();
-    const enforcement = usage.enforcement ?? this.#options.enforcement;
-    this.#queue.push({ ...referenceTo(customer), ...usage, enforcement, idempotency_key });
+    const isStamped = this.#options.stamped && usage.idempotency_key === undefined;
+    const defaults = {
+      enforcement: this.#options.enforcement,
+      ...(isStamped && { timestamp: new Date().toISOString() }),
+    };
+    // From here on the event's bytes are fixed, as its key is.
+    this.#queue.push({ ...referenceTo(customer), ...defaults, ...usage, idempotency_key });
     const isFull = this.#queue.length >= this.#batchSize && this.#failures === 0;
     this.#schedule(isFull ? 0 : this.#options.interval);
     return idempotency_key;

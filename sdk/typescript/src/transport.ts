@@ -4,7 +4,7 @@ import {
   ProblemError,
   QuotaStackError,
   RequestTimeoutError,
-  ServerConnectionError,
+  UnreachableError,
   typeOfProblem,
   type ProblemDocument,
   type Refusal,
@@ -148,7 +148,7 @@ export class Transport {
       if (options.signal?.aborted) throw options.signal.reason;
       const what = `${init.method} ${path}`;
       if (isLate) throw new RequestTimeoutError(`${what}: no answer in ${timeoutMs} ms`, { cause: error });
-      throw new ServerConnectionError(`${what}: ${reasonOf(error)}`, { cause: error });
+      throw new UnreachableError(`${what}: ${reasonOf(error)}`, { cause: error });
     } finally {
       clearTimeout(timer);
       options.signal?.removeEventListener("abort", forward);
@@ -180,7 +180,7 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new ServerConnectionError("the answer was cut: it is not whole JSON", { cause: error });
+    throw new UnreachableError("the answer was cut: it is not whole JSON", { cause: error });
   }
 }
 

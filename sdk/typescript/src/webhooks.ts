@@ -3,8 +3,8 @@ import { QuotaStackError } from "./errors.js";
 import type { Envelope } from "./generated/schemas.js";
 
 /** The request is not a delivery that was signed with the secret lately. Answer 400. */
-export class WebhookVerificationError extends QuotaStackError {
-  override readonly name: string = "WebhookVerificationError";
+export class WebhookError extends QuotaStackError {
+  override readonly name: string = "WebhookError";
 }
 
 /** An event as it was delivered. */
@@ -30,7 +30,7 @@ export interface VerifyOptions {
  *
  * `secret` is the endpoint's, with or without `whsec_`; several while one replaces another.
  *
- * Throws WebhookVerificationError whatever a stranger sends, and QuotaStackError when a secret is not base64.
+ * Throws WebhookError whatever a stranger sends, and QuotaStackError when a secret is not base64.
  */
 export async function verifyWebhook(
   request: Request | ReceivedRequest,
@@ -41,7 +41,7 @@ export async function verifyWebhook(
   const { id, sentAt, signatures } = readHeaders(request.headers);
   const nowSeconds = options.nowSeconds ?? Date.now() / 1_000;
   if (Math.abs(nowSeconds - sentAt) > (options.toleranceSeconds ?? 300)) {
-    throw new WebhookVerificationError("The delivery's time is too far from now.");
+    throw new WebhookError("The delivery's time is too far from now.");
   }
   const body = await readBody(request);
   const head = new TextEncoder().encode(`${id}.${sentAt}.`);
@@ -53,7 +53,7 @@ export async function verifyWebhook(
       if (await crypto.subtle.verify("HMAC", key, signature, signed)) return readEvent(body);
     }
   }
-  throw new WebhookVerificationError("No signature fits: another secret, or another body.");
+  throw new WebhookError("No signature fits: another secret, or another body.");
 }
 
 async function importSecret(text: string): Promise<CryptoKey> {
@@ -76,21 +76,21 @@ function readHeaders(headers: ReceivedRequest["headers"]) {
         ? headers.get(name)
         : Object.entries(headers).find(([known]) => known.toLowerCase() === name)?.[1];
     if (typeof found !== "string" || found === "") {
-      throw new WebhookVerificationError(`The header ${name} is missing.`);
+      throw new WebhookError(`The header ${name} is missing.`);
     }
     return found;
   };
   const id = get("webhook-id");
   const sentAt = get("webhook-timestamp");
   if (!/^\d{1,12}$/.test(sentAt)) {
-    throw new WebhookVerificationError("webhook-timestamp is not a Unix time in whole seconds.");
+    throw new WebhookError("webhook-timestamp is not a Unix time in whole seconds.");
   }
   const signatures = get("webhook-signature")
     .split(" ")
     .filter((part) => part.startsWith("v1,"))
     .map((part) => decodeBase64(part.slice(3)))
     .filter((signature) => signature !== undefined);
-  if (signatures.length === 0) throw new WebhookVerificationError("webhook-signature holds no v1 signature.");
+  if (signatures.length === 0) throw new WebhookError("webhook-signature holds no v1 signature.");
   return { id, sentAt: Number(sentAt), signatures };
 }
 
@@ -104,10 +104,10 @@ function readEvent(body: Uint8Array): WebhookEvent {
   try {
     event = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
   } catch {
-    throw new WebhookVerificationError("The body is not JSON.");
+    throw new WebhookError("The body is not JSON.");
   }
   if (typeof event !== "object" || event === null || Array.isArray(event)) {
-    throw new WebhookVerificationError("The body is not a JSON object.");
+    throw new WebhookError("The body is not a JSON object.");
   }
   return event as WebhookEvent;
 }

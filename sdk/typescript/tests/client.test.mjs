@@ -10,12 +10,12 @@ import {
   QuotaRateLimitedError,
   QuotaStackError,
   RateLimitedError,
-  RecorderFullError,
+  BufferFullError,
   RequestTimeoutError,
-  ServerConnectionError,
+  UnreachableError,
   UnavailableError,
   UsageRefusedError,
-  ValidationError,
+  ValidationFailedError,
 } from "../dist/index.js";
 
 const problem = (status, slug, more = {}, headers = {}) =>
@@ -80,7 +80,7 @@ test("Retry-After is honoured, with jitter above it, and not beyond a minute", a
 test("refusals are not repeated, and are classes with what they say", async () => {
   const refusals = [
     [problem(429, "quota-rate-limited", { metric: "f", limit: 5 }, { "Retry-After": "2" }), QuotaRateLimitedError, { metric: "f", limit: 5, retryAfterSeconds: 2 }],
-    [problem(400, "validation-error", { errors: [{ pointer: "/units", detail: "too many" }] }), ValidationError, { requestId: "req_1", type: "validation-error", title: "validation-error" }],
+    [problem(400, "validation-error", { errors: [{ pointer: "/units", detail: "too many" }] }), ValidationFailedError, { requestId: "req_1", type: "validation-error", title: "validation-error" }],
     [problem(418, "new-and-unknown", { later: true }), ProblemError, { type: "new-and-unknown", later: true }],
   ];
   for (const [answer, type, members] of refusals) {
@@ -98,7 +98,7 @@ test("refusals are not repeated, and are classes with what they say", async () =
 test("retries end, per call and per client", async (t) => {
   instantly(t);
   const { client, sent } = answering(failure());
-  await assert.rejects(client.usage.get("1"), ServerConnectionError);
+  await assert.rejects(client.usage.get("1"), UnreachableError);
   assert.equal(sent.length, 4);
   await assert.rejects(client.usage.get("1", { maxRetries: 0 }), /ECONNREFUSED/);
   assert.equal(sent.length, 5);
@@ -107,7 +107,7 @@ test("retries end, per call and per client", async (t) => {
 test("answers that are not ours: a proxy's page, cut JSON, a redirect", async () => {
   const answers = [
     [new Response("<h1>Bad gateway", { status: 502, headers: { "Content-Type": "text/html" } }), ProblemError, /502 unknown/],
-    [new Response('{"id": ', { headers: { "Content-Type": "application/json" } }), ServerConnectionError, /cut/],
+    [new Response('{"id": ', { headers: { "Content-Type": "application/json" } }), UnreachableError, /cut/],
     [new Response(null, { status: 302, headers: { Location: "http://elsewhere/" } }), ProblemError, /302/],
   ];
   for (const [answer, type, words] of answers) {
@@ -150,12 +150,12 @@ test("onUnavailable decides when nobody answers, and only then", async () => {
   assert.equal((await check("allow")).allowed, true);
   const denied = await check("deny");
   assert.deepEqual([denied.allowed, denied.reason], [false, "unavailable"]);
-  assert(denied.unavailable instanceof ServerConnectionError);
+  assert(denied.unavailable instanceof UnreachableError);
   let asked;
   const decided = await check((error, about) => ((asked = [error.name, about]), about.units < 10), { units: 3 });
   assert.equal(decided.allowed, true);
-  assert.deepEqual(asked, ["ServerConnectionError", { customer: "u", feature: "f", units: 3 }]);
-  await assert.rejects(client.checkEntitlement("u", "f", { maxRetries: 0 }), ServerConnectionError);
+  assert.deepEqual(asked, ["UnreachableError", { customer: "u", feature: "f", units: 3 }]);
+  await assert.rejects(client.checkEntitlement("u", "f", { maxRetries: 0 }), UnreachableError);
   await assert.rejects(answering(problem(503, "unavailable")).client.checkEntitlement("u", "f", { maxRetries: 0 }), UnavailableError);
   const answered = answering(problem(404, "customer-not-found")).client;
   await assert.rejects(answered.checkEntitlement("u", "f", { onUnavailable: "allow" }), (error) => error.status === 404);
@@ -168,12 +168,25 @@ test("the recorder is bounded, and throws when full", async () => {
   const recorder = client.recorder({ maxBuffer: 2, interval: 60_000 });
   recorder.record("u", { feature_key: "f" });
   recorder.record("u", { feature_key: "f", units: 2 });
-  assert.throws(() => recorder.record("u", { feature_key: "f" }), RecorderFullError);
+  assert.throws(() => recorder.record("u", { feature_key: "f" }), BufferFullError);
   await recorder.flush();
   assert.equal(sent.length, 1);
   assert.deepEqual(sent[0].body.events.map((event) => event.enforcement), ["record", "record"]);
   await recorder.close();
   assert.throws(() => recorder.record("u", { feature_key: "f" }), /closed/);
+});
+
+test("an event that may wait has its moment, unless it has a key or a moment of its own", async () => {
+  const { client, sent } = answering(created);
+  const recorder = client.recorder({ interval: 60_000 });
+  const before = new Date().toISOString();
+  recorder.record("u", { feature_key: "f" });
+  recorder.record("u", { feature_key: "f", idempotency_key: "act" });
+  recorder.record("u", { feature_key: "f", timestamp: "2031-03-01T10:00:00Z" });
+  await recorder.close();
+  const [first, second, third] = sent[0].body.events.map((event) => event.timestamp);
+  assert(first >= before && first <= new Date().toISOString(), first);
+  assert.deepEqual([second, third], [undefined, "2031-03-01T10:00:00Z"]);
 });
 
 test("the recorder sends by itself, in batches", async () => {
@@ -192,7 +205,7 @@ test("the recorder keeps what could not be delivered, with the same keys", async
   const { client, sent } = answering(failure(), problem(401, "authentication-required"), failure(), created);
   const recorder = client.recorder({ onError: (error) => errors.push(error), interval: 60_000 });
   recorder.record("u", { feature_key: "f" });
-  await assert.rejects(recorder.flush({ timeout: 0 }), ServerConnectionError);
+  await assert.rejects(recorder.flush({ timeout: 0 }), UnreachableError);
   assert.equal(recorder.size, 1);
   await assert.rejects(recorder.flush(), (error) => error.status === 401);
   assert.equal(recorder.size, 1);

@@ -10,7 +10,7 @@ import {
   metered,
   responseOf,
   UsageRefusedError,
-  ValidationError,
+  ValidationFailedError,
 } from "../dist/index.js";
 
 const client = new Client();
@@ -127,7 +127,7 @@ test("the recorder tells which events were refused, and takes the others", async
     assert(error instanceof UsageRefusedError);
     assert.deepEqual(error.refused.map((one) => one.error.type), ["customer-not-found", "validation-error"]);
     assert.equal(error.refused[0].event.idempotency_key, "usage:nobody");
-    assert(error.refused[1].error instanceof ValidationError);
+    assert(error.refused[1].error instanceof ValidationFailedError);
     return true;
   });
   await recorder.close();

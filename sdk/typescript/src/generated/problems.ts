@@ -8,8 +8,8 @@ export class MalformedRequestError extends ProblemError {
 }
 
 /** 400 `validation-error`: Some fields are not valid. */
-export class ValidationError extends ProblemError {
-  override readonly name: string = "ValidationError";
+export class ValidationFailedError extends ProblemError {
+  override readonly name: string = "ValidationFailedError";
 }
 
 /** 400 `customer-identifier-conflict`: Name the customer exactly once. */
@@ -76,7 +76,7 @@ export class NotFoundError extends ProblemError {
 }
 
 /** 404 `customer-not-found`: There is no such customer. */
-export class CustomerNotFoundError extends ProblemError {
+export class CustomerNotFoundError extends NotFoundError {
   override readonly name: string = "CustomerNotFoundError";
 }
 
@@ -93,20 +93,20 @@ export class ConflictError extends ProblemError {
 }
 
 /** 409 `reservation-not-active`: The reservation is not active. */
-export class ReservationNotActiveError extends ProblemError {
+export class ReservationNotActiveError extends ConflictError {
   override readonly name: string = "ReservationNotActiveError";
   declare readonly reservation_id?: string;
   declare readonly reservation_status?: string;
 }
 
 /** 409 `subscription-state-conflict`: The subscription's state does not allow it. */
-export class SubscriptionStateConflictError extends ProblemError {
+export class SubscriptionStateConflictError extends ConflictError {
   override readonly name: string = "SubscriptionStateConflictError";
   declare readonly subscription_status?: string;
 }
 
 /** 409 `idempotency-key-in-flight`: The first request with this key is still running. */
-export class IdempotencyKeyInFlightError extends ProblemError {
+export class IdempotencyKeyInFlightError extends ConflictError {
   override readonly name: string = "IdempotencyKeyInFlightError";
 }
 
@@ -159,7 +159,7 @@ export class UnavailableError extends ProblemError {
 /** The last segment of a problem's `type` -> its class. */
 export const PROBLEM_CLASSES: Readonly<Record<string, ProblemClass>> = {
   "malformed-request": MalformedRequestError,
-  "validation-error": ValidationError,
+  "validation-error": ValidationFailedError,
   "customer-identifier-conflict": CustomerIdentifierConflictError,
   "idempotency-key-required": IdempotencyKeyRequiredError,
   "authentication-required": AuthenticationRequiredError,
