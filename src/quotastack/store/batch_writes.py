@@ -18,44 +18,34 @@ from quotastack.store.row_values import Row, columns_of, json_object, json_pairs
 if TYPE_CHECKING:
     from quotastack.runtime.database import Connection
 
-# Every array is one column of rows that were decided in memory. The customers' rows are locked, so
+# Each array holds the rows of one table, as they were decided. The customers' rows are locked, so
 # no row here can be another's at the same time; the keys' primary key settles what lanes cannot.
 WRITE_HOT: Final = """
     WITH customer_rows AS (
         UPDATE customers AS c
            SET version = u.version, event_sequence = u.event_sequence, last_entry_at = u.last_entry_at
-          FROM unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[])
-               AS u (id, version, event_sequence, last_entry_at)
+          FROM unnest($2::customer_change[]) AS u
          WHERE c.environment_id = $1::uuid AND c.id = u.id
     ), account_rows AS (
         UPDATE accounts AS a
            SET blocks_mc = u.blocks_mc, reserved_mc = u.reserved_mc, overdraft_mc = u.overdraft_mc,
-               lifetime_earned_mc = u.earned_mc, lifetime_spent_mc = u.spent_mc,
-               lifetime_expired_mc = u.expired_mc, status = u.status, sequence = u.sequence,
-               hash = u.hash, is_low = u.is_low, is_exhausted = u.is_exhausted
-          FROM unnest($6::uuid[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[],
-                      $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::bigint[],
-                      $16::bytea[], $17::boolean[], $18::boolean[])
-               AS u (customer_id, unit, blocks_mc, reserved_mc, overdraft_mc, earned_mc, spent_mc,
-                     expired_mc, status, sequence, hash, is_low, is_exhausted)
+               lifetime_earned_mc = u.lifetime_earned_mc, lifetime_spent_mc = u.lifetime_spent_mc,
+               lifetime_expired_mc = u.lifetime_expired_mc, status = u.status,
+               sequence = u.sequence, hash = u.hash, is_low = u.is_low, is_exhausted = u.is_exhausted
+          FROM unnest($3::account_change[]) AS u
          WHERE a.environment_id = $1::uuid AND a.customer_id = u.customer_id AND a.unit = u.unit
     ), block_rows AS (
         UPDATE blocks AS b
            SET remaining_mc = u.remaining_mc, status = u.status,
                is_live = u.status IN ('pending', 'active')
-          FROM unnest($19::uuid[], $20::uuid[], $21::bigint[], $22::text[])
-               AS u (customer_id, id, remaining_mc, status)
+          FROM unnest($4::block_change[]) AS u
          WHERE b.environment_id = $1::uuid AND b.customer_id = u.customer_id AND b.id = u.id
     ), counter_rows AS (
         UPDATE counters AS n
            SET period_end = u.period_end, value = u.value, max = u.max,
                overage_units = u.overage_units, cost_mc = u.cost_mc, is_current = u.is_current,
                details = u.details
-          FROM unnest($23::uuid[], $24::text[], $25::text[], $26::timestamptz[], $27::timestamptz[],
-                      $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::boolean[],
-                      $33::jsonb[])
-               AS u (customer_id, billable_metric_key, kind, period_start, period_end, value, max,
-                     overage_units, cost_mc, is_current, details)
+          FROM unnest($5::counter_change[]) AS u
          WHERE n.environment_id = $1::uuid AND n.customer_id = u.customer_id
            AND n.billable_metric_key = u.billable_metric_key AND n.kind = u.kind
            AND n.period_start = u.period_start
@@ -63,28 +53,18 @@ WRITE_HOT: Final = """
         INSERT INTO ledger_entries (environment_id, customer_id, unit, sequence, id, type, delta,
                reserved_delta, balance_after, reserved_after, blocks, reference_type, reference_id,
                request_id, actor, occurred_at, created_at, details, texts_digest, hash)
-        SELECT $1::uuid, u.*
-          FROM unnest($34::uuid[], $35::text[], $36::bigint[], $37::uuid[], $38::text[],
-                      $39::bigint[], $40::bigint[], $41::bigint[], $42::bigint[], $43::jsonb[],
-                      $44::text[], $45::text[], $46::text[], $47::text[], $48::timestamptz[],
-                      $49::timestamptz[], $50::jsonb[], $51::bytea[], $52::bytea[]) AS u
+        SELECT $1::uuid, u.* FROM unnest($6::new_ledger_entry[]) AS u
     ), usage_rows AS (
         INSERT INTO usage_events (environment_id, customer_id, id, billable_metric_key, status,
                units, value, cost, unit, overage, draws, rule_id, reservation_id, timestamp,
                dimensions, metadata, idempotency_key, text_salt, ledger_sequence, details, created_at)
-        SELECT $1::uuid, u.*
-          FROM unnest($53::uuid[], $54::uuid[], $55::text[], $56::text[], $57::bigint[],
-                      $58::bigint[], $59::bigint[], $60::text[], $61::bigint[], $62::jsonb[],
-                      $63::uuid[], $64::uuid[], $65::timestamptz[], $66::jsonb[], $67::jsonb[],
-                      $68::text[], $69::bytea[], $70::bigint[], $71::jsonb[], $72::timestamptz[]) AS u
+        SELECT $1::uuid, u.* FROM unnest($7::new_usage_event[]) AS u
     ), key_rows AS (
         INSERT INTO idempotency_keys (environment_id, key_digest, key, fingerprint, status, body,
                customer_id, is_money, created_at)
-        SELECT $1::uuid, u.*
-          FROM unnest($73::bytea[], $74::text[], $75::bytea[], $76::smallint[], $77::bytea[],
-                      $78::uuid[], $79::boolean[], $80::timestamptz[]) AS u
+        SELECT $1::uuid, u.* FROM unnest($8::new_idempotency_key[]) AS u
     )
-    SELECT pg_notify('quotastack_customers', payload) FROM unnest($81::text[]) AS payload
+    SELECT pg_notify('quotastack_customers', payload) FROM unnest($9::text[]) AS payload
 """
 
 DELETE_EXTERNAL_IDS: Final = """
@@ -212,13 +192,13 @@ async def write_hot(tx: Connection, environment_id: str, rows: HotRows, notices:
     await tx.execute(
         WRITE_HOT,
         environment_id,
-        *columns_of(rows.customers, 4),
-        *columns_of(rows.accounts, 13),
-        *columns_of(rows.blocks, 4),
-        *columns_of(rows.counters, 11),
-        *columns_of(rows.entries, 19),
-        *columns_of(rows.usage, 20),
-        *columns_of(rows.keys, 8),
+        rows.customers,
+        rows.accounts,
+        rows.blocks,
+        rows.counters,
+        rows.entries,
+        rows.usage,
+        rows.keys,
         notices,
     )
 
