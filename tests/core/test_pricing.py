@@ -219,3 +219,16 @@ def test_affordable_units_are_the_most(rule: MeteringRule, budget: int, before: 
 
 def test_nothing_is_affordable_below_zero() -> None:
     assert affordable_units(tiered(API_TIERS), budget_mc=-1, before=0, scale=0) == 0
+
+
+@pytest.mark.parametrize("mode", ["graduated", "volume"])
+def test_large_prices_are_exact_too(mode: str) -> None:
+    """Beyond 2^53 a float would round: here one unit more or less shows."""
+    table = (PriceTier(up_to=None, unit_cost=999_983, per_units=1_000_003, flat_cost=0),)
+    rule = tiered(table, tier_mode=mode, tier_scope="event", rounding="up")
+    for units in (999_999_999_999_999, 999_999_999_999_998, 900_719_925_474_099):
+        assert price_usage(rule, units=units, before=0, scale=0) == rounded(exact_of(units), "up")
+
+
+def exact_of(units: int) -> Fraction:
+    return Fraction(units * 999_983, 1_000_003)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-FILE = "QUOTASTACK_FIGURES"
+FILE = "RIG_FIGURES"
 IS_LONG = os.environ.get("LONG") == "1"
 
 

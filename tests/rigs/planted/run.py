@@ -1,0 +1,76 @@
+"""Plants one bug after the other and tells which test notices it: ``python tests/rigs/planted/run.py [name ...]``."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[3]
+sys.path.insert(0, str(ROOT))
+
+from tests.rigs.planted.bugs import BUGS, Bug  # noqa: E402 - the path has to be known first
+from tests.rigs.planted.rewriting import SWITCH  # noqa: E402
+
+_failed = re.compile(r"^FAILED (\S+)", re.MULTILINE)
+
+
+def environment(switch: str) -> dict[str, str]:
+    """The environment of a process, and of those it starts, that carries what the switch names."""
+    site = str(Path(__file__).with_name("site"))
+    known = os.environ.get("PYTHONPATH", "")
+    path = f"{site}{os.pathsep}{known}" if known else site
+    return {**os.environ, SWITCH: switch, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def try_bug(bug: Bug) -> dict[str, Any]:
+    """Run the tests that must notice the bug; the first that fails has found it."""
+    started = time.monotonic()
+    found = None
+    for catcher in bug.catchers:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", catcher],
+            cwd=ROOT,
+            env=environment(bug.name),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode not in {0, 1}:
+            raise SystemExit(
+                f"{bug.name}: the tests did not run\n{done.stdout[-2_000:]}{done.stderr[-2_000:]}"
+            )
+        match = _failed.search(done.stdout)
+        if done.returncode == 1 and match is None:
+            raise SystemExit(f"{bug.name}: the server does not start with it\n{done.stdout[-2_000:]}")
+        if match is not None:
+            found = match[1]
+            break
+    return {
+        "bug": bug.name,
+        "promises": bug.promises,
+        "found_by": found,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def try_all(names: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """Each bug by itself; a line is printed for each."""
+    told = []
+    for bug in BUGS.values():
+        if not names or bug.name in names:
+            told.append(try_bug(bug))
+            sys.stdout.write(f"{json.dumps(told[-1])}\n")
+            sys.stdout.flush()
+    return told
+
+
+if __name__ == "__main__":
+    results = try_all(sys.argv[1:])
+    missed = [row["bug"] for row in results if row["found_by"] is None]
+    sys.stdout.write(f"{len(results) - len(missed)} of {len(results)} found; missed: {missed}\n")
+    sys.exit(bool(missed))
