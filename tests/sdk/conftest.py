@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from quotastack_client import Client
 from tests.races.servers import ServerProcess
 
 from quotastack.services.tenants import NewTenant
+from quotastack_client import Client
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import keyword
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -535,22 +536,20 @@ def render(document_json: Json) -> dict[Path, str]:
         own = [method for method in methods if method.resource == resource]
         files[PACKAGE / "resources" / f"{resource}.py"] = render_resource(document, resource, own)
     files[PACKAGE / "resources" / "__init__.py"] = render_index(resources)
-    return {path: _format(text) for path, text in files.items()}
+    return _formatted(files)
 
 
-def _format(text: str) -> str:
-    for command in (
-        ["check", "--select", "F401,I,RUF036", "--unsafe-fixes", "--fix", "--quiet", "--exit-zero"],
-        ["format", "--quiet"],
-    ):
-        text = subprocess.run(
-            [RUFF, *command, "--stdin-filename", str(PACKAGE / "models.py"), "-"],
-            input=text,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-    return text
+def _formatted(files: dict[Path, str]) -> dict[Path, str]:
+    """The files as the formatter leaves them, without the imports that they do not need."""
+    with tempfile.TemporaryDirectory() as folder:
+        drafts = {path: Path(folder) / f"draft_{number}.py" for number, path in enumerate(files)}
+        for path, draft in drafts.items():
+            draft.write_text(files[path])
+        rules = ["check", "--select", "F401,I,RUF036", "--unsafe-fixes", "--fix", "--exit-zero"]
+        for command in (rules, ["format"]):
+            config = str(HERE.parents[1] / "pyproject.toml")
+            subprocess.run([RUFF, *command, "--quiet", "--no-cache", "--config", config, folder], check=True)
+        return {path: draft.read_text() for path, draft in drafts.items()}
 
 
 def checkout_document() -> Json:

@@ -42,8 +42,9 @@ class RecorderOptions(TypedDict, total=False):
     ``buffer_max`` (10,000) events are kept at most, refused ones included. A batch has ``batch_max`` (500) events
     and is sent every ``interval_seconds`` (1). ``enforcement`` is ``record``: the work is done, so a quota or an
     empty balance is no reason to refuse it, and the excess becomes overage. ``is_stamped`` (true) sends the moment
-    of recording, so an event that waited for the server counts in its own period; turn it off under a frozen test
-    clock. ``on_refused`` is told of each event that the server refuses for good; without it ``flush`` and ``close``
+    of recording with an event whose key is the recorder's own, so that one that waited for the server counts in its
+    period; turn it off under a frozen test clock. Beside a key of yours give a ``timestamp`` of yours.
+    ``on_refused`` is told of each event that the server refuses for good; without it ``flush`` and ``close``
     raise. ``close_seconds`` (10) is how long ``close`` and the exit of the process try.
     """
 
@@ -95,9 +96,11 @@ class UsageBuffer:
     def add(self, event: Event) -> str:
         """Keep the event; its key, its time and so its bytes are fixed from here on."""
         fixed: Event = {"enforcement": self.enforcement, **event}
-        fixed.setdefault("idempotency_key", str(uuid.uuid4()))
-        if self.is_stamped:
-            fixed.setdefault("timestamp", datetime.now(UTC))
+        if "idempotency_key" not in event:
+            fixed["idempotency_key"] = str(uuid.uuid4())
+            # Under a key of the caller's the same act may be recorded again: its bytes must be the same then.
+            if self.is_stamped:
+                fixed.setdefault("timestamp", datetime.now(UTC))
         with self._lock:
             if len(self._waiting) + len(self._sending) + len(self._refused) >= self.buffer_max:
                 raise BufferFullError(f"{self.buffer_max} usage events wait already: this one was not taken")
