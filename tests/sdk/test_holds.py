@@ -55,7 +55,7 @@ def test_settled_by_hand_and_refused(client: Client, priced: str) -> None:
 
 
 def test_the_work_s_own_exception_comes_first(client: Client, priced: str, tenant: NewTenant) -> None:
-    with (
+    with (  # noqa: PT012 - the two lines are the block of the hold.
         Client(tenant.test_key, f"http://127.0.0.1:{free_port()}", max_retries=0) as lost,
         pytest.raises(ZeroDivisionError) as caught,
         client.hold(**LOOK, estimated_units=5) as hold,
