@@ -46,7 +46,9 @@ def try_bug(bug: Bug) -> dict[str, Any]:
             )
         match = _failed.search(done.stdout)
         if done.returncode == 1 and match is None:
-            raise SystemExit(f"{bug.name}: the server does not start with it\n{done.stdout[-2_000:]}")
+            raise SystemExit(
+                f"{bug.name}: the server does not start with it\n{(done.stdout + done.stderr)[-2_000:]}"
+            )
         if match is not None:
             found = match[1]
             break
