@@ -134,12 +134,12 @@ class Spend:
         self._act = str(uuid.uuid4())
         self._ttl_seconds = terms.get("ttl_seconds", 600)
         self._terms = terms
-        self.customer, self.model = customer, model
+        self.customer, self.metric, self.model = customer, terms["metric"], model
 
     def _event(self, kind: str) -> dict[str, Any]:
         return {
             "external_customer_id": self.customer,
-            "billable_metric_key": self._terms["metric"],
+            "billable_metric_key": self.metric,
             "dimensions": {**self._terms.get("dimensions", {}), "model": self.model, "token_type": kind},
         }
 
@@ -186,7 +186,7 @@ class Spend:
             one = held.get(kind)
             if one is not None:
                 yield from self._commit(one, units, missing)
-            elif units > 0:
+            else:
                 yield from self._record(kind, units, f"{self._act}:{kind}:used", missing)
         if missing:
             raise TokensNotChargedError(real, missing, answer)
@@ -210,6 +210,8 @@ class Spend:
             )
 
     def _record(self, kind: str, units: int, key: str, missing: list[dict[str, Any]]) -> Steps[None]:
+        if units <= 0:
+            return
         event = {**self._event(kind), "units": units, "enforcement": "record", "idempotency_key": key}
         try:
             yield Step("usage", "record", (), event)

@@ -60,7 +60,7 @@ def wrap_blocking(client: Any, provider: T, spending: Spending) -> T:
         spend = spending.start(request, has_output=metered.has_output)
         if metered.is_managed_stream:
             return BlockingManager(client, spend, metered, lambda: call(**request))
-        make_blocking(client, spend.hold(may_go_on=_policy(client, spend, spending)))
+        make_blocking(client, spend.hold(may_go_on=_policy(client, spend)))
         try:
             answer = call(**request)
         except BaseException:
@@ -79,7 +79,7 @@ def wrap_async(client: Any, provider: T, spending: Spending) -> T:
 
     async def run(metered: Metered, call: Callable[..., Awaitable[Any]], request: dict[str, Any]) -> Any:
         spend = spending.start(request, has_output=metered.has_output)
-        await make_async(client, spend.hold(may_go_on=_policy(client, spend, spending)))
+        await make_async(client, spend.hold(may_go_on=_policy(client, spend)))
         try:
             answer = await call(**request)
         except BaseException:
@@ -99,13 +99,13 @@ def wrap_async(client: Any, provider: T, spending: Spending) -> T:
     return cast("T", Proxy(provider, (), start))
 
 
-def _policy(client: Any, spend: Spend, spending: Spending) -> Callable[[QuotaStackError], bool]:
+def _policy(client: Any, spend: Spend) -> Callable[[QuotaStackError], bool]:
     """May the call go on unheld, when the server cannot be asked? Its tokens are recorded afterwards."""
 
     def may_go_on(error: QuotaStackError) -> bool:
         policy = client.on_unavailable
         if callable(policy):
-            return bool(policy(spend.customer, spending.terms["metric"], error))
+            return bool(policy(spend.customer, spend.metric, error))
         return policy == "allow"
 
     return may_go_on
@@ -213,9 +213,7 @@ class BlockingManager:
         self._stream: Any = None
 
     def __enter__(self) -> Any:
-        make_blocking(
-            self._client, self._spend.hold(may_go_on=lambda _: self._client.on_unavailable == "allow")
-        )
+        make_blocking(self._client, self._spend.hold(may_go_on=_policy(self._client, self._spend)))
         try:
             self._manager = self._open()
             self._stream = self._manager.__enter__()
@@ -248,9 +246,7 @@ class AsyncManager:
         self._stream: Any = None
 
     async def __aenter__(self) -> Any:
-        await make_async(
-            self._client, self._spend.hold(may_go_on=lambda _: self._client.on_unavailable == "allow")
-        )
+        await make_async(self._client, self._spend.hold(may_go_on=_policy(self._client, self._spend)))
         try:
             self._manager = self._open()
             self._stream = await self._manager.__aenter__()
