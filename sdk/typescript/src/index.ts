@@ -12,7 +12,7 @@ export {
 export type { Fault, ProblemDocument } from "./errors.js";
 export * from "./generated/problems.js";
 export type * from "./generated/schemas.js";
-export { Hold } from "./hold.js";
+export { AlreadyCommittedError, Hold } from "./hold.js";
 export { metered } from "./metered.js";
 export type { MeteredOptions } from "./metered.js";
 export { Pages } from "./pages.js";

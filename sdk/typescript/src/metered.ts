@@ -1,7 +1,7 @@
 /** A Web-standard handler (Next.js, Hono, Deno, Workers ...) that runs only on credits that are held for it. */
 import type { Client, OnUnavailable } from "./client.js";
 import { isUnavailable, ProblemError, QuotaStackError } from "./errors.js";
-import { Hold } from "./hold.js";
+import { Hold, reserveOnce } from "./hold.js";
 import type { Recorder } from "./recorder.js";
 import { referenceTo, type Customer } from "./references.js";
 
@@ -16,7 +16,10 @@ export interface MeteredOptions<R extends Request> {
   /** What was really used, once the response is there; what was held by default. */
   actual?: (request: R, response: Response) => Awaitable<number>;
   dimensions?: (request: R) => Record<string, string>;
-  /** Names the act, so that a repeated request is charged once. Never made of what a user can choose freely. */
+  /**
+   * Names the act, so that a repeated request is answered again and charged once. Never made of what a user can choose
+   * freely: the same key for ever would be the same act for ever.
+   */
   key?: (request: R) => string;
   ttl_seconds?: number;
   /** Turns a refusal into a response; the problem with its status by default. */
@@ -59,6 +62,8 @@ export function metered<R extends Request, A extends unknown[]>(
       if (!isAllowed) return refuse(503, "unavailable", "Credits cannot be checked now.", { "Retry-After": "5" });
       return recordLater();
     }
+    // The same act again: it is answered again and not charged again.
+    if (hold.reservation.status === "committed") return handler(request, ...rest);
     return runHeld();
 
     async function reserve(): Promise<Hold> {
@@ -69,7 +74,7 @@ export function metered<R extends Request, A extends unknown[]>(
         ...(options.ttl_seconds !== undefined && { ttl_seconds: options.ttl_seconds }),
       };
       const key = options.key?.(request);
-      return new Hold(client, await client.reservations.create(body, { idempotencyKey: key }));
+      return new Hold(client, await reserveOnce(client, body, { idempotencyKey: key }));
     }
 
     async function runHeld(): Promise<Response> {

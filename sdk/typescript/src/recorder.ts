@@ -74,6 +74,9 @@ export class Recorder {
   readonly #queue: RecordedUsage[] = [];
   #refused: RefusedUsage[] = [];
   #batchSize: number;
+  /** How many were recorded, and for how many of these the server has answered; the queue keeps their order. */
+  #recorded = 0;
+  #answered = 0;
   #failures = 0;
   #lastError: unknown;
   #sending: Promise<void> | undefined;
@@ -123,6 +126,7 @@ export class Recorder {
     };
     // From here on the event's bytes are fixed, as its key is.
     this.#queue.push({ ...referenceTo(customer), ...defaults, ...usage, idempotency_key });
+    this.#recorded += 1;
     const isFull = this.#queue.length >= this.#batchSize && this.#failures === 0;
     this.#schedule(isFull ? 0 : this.#options.interval);
     return idempotency_key;
@@ -136,9 +140,10 @@ export class Recorder {
    */
   async flush(options: { timeout?: number } = {}): Promise<void> {
     const deadline = performance.now() + (options.timeout ?? 30_000);
-    while (this.#queue.length > 0) {
+    const wanted = this.#recorded;
+    while (this.#answered < wanted) {
       try {
-        await this.#drain();
+        await this.#step();
       } catch (error) {
         const waitMs = this.#backoffMs();
         if (!isTemporary(error) || performance.now() + waitMs > deadline) throw error;
@@ -184,30 +189,32 @@ export class Recorder {
     (this.#timer as { unref?: () => void }).unref?.();
   }
 
-  /** Send batch after batch until nothing waits; one drain at a time, joined by whoever asks for it. */
-  #drain(): Promise<void> {
-    this.#sending ??= this.#sendAll().finally(() => {
-      this.#sending = undefined;
-      if (this.#queue.length > 0) this.#schedule(this.#failures > 0 ? this.#backoffMs() : this.#options.interval);
-    });
+  async #drain(): Promise<void> {
+    while (this.#queue.length > 0) await this.#step();
+  }
+
+  /** Send one batch; one at a time, joined by whoever asks for it. */
+  #step(): Promise<void> {
+    this.#sending ??= this.#sendBatch()
+      .then(
+        () => {
+          this.#failures = 0;
+        },
+        (error: unknown) => {
+          this.#failures += 1;
+          this.#lastError = error;
+          throw error;
+        },
+      )
+      .finally(() => {
+        this.#sending = undefined;
+        if (this.#queue.length > 0) this.#schedule(this.#failures > 0 ? this.#backoffMs() : this.#options.interval);
+      });
     return this.#sending;
   }
 
   #backoffMs(): number {
     return backoffMs(Math.min(this.#failures - 1, 7), this.#lastError);
-  }
-
-  async #sendAll(): Promise<void> {
-    while (this.#queue.length > 0) {
-      try {
-        await this.#sendBatch();
-        this.#failures = 0;
-      } catch (error) {
-        this.#failures += 1;
-        this.#lastError = error;
-        throw error;
-      }
-    }
   }
 
   async #sendBatch(): Promise<void> {
@@ -234,6 +241,7 @@ export class Recorder {
       return;
     }
     this.#queue.shift();
+    this.#answered += 1;
     this.#batchSize = this.#sizeMax;
     this.#refuse({ event: batch[0]!, error });
   }
@@ -253,6 +261,7 @@ export class Recorder {
       }
     });
     this.#queue.unshift(...kept);
+    this.#answered += batch.length - kept.length;
     if (reason !== undefined) throw reason;
   }
 

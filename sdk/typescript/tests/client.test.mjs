@@ -199,6 +199,22 @@ test("the recorder sends by itself, in batches", async () => {
   await recorder.close();
 });
 
+test("a flush ends with what was recorded before it, whatever is recorded meanwhile", async () => {
+  let recorder;
+  let isBusy = true;
+  const { client, sent } = answering((init, one) => {
+    if (isBusy) recorder.record("u", { feature_key: "f" });
+    return created(init, one);
+  });
+  recorder = client.recorder({ batchSize: 1, interval: 60_000 });
+  for (let units = 1; units <= 3; units++) recorder.record("u", { feature_key: "f", units });
+  await recorder.flush();
+  assert(sent.length >= 3 && sent.length <= 4, `${sent.length}`);
+  isBusy = false;
+  assert(recorder.size >= 2);
+  await recorder.close();
+});
+
 test("the recorder keeps what could not be delivered, with the same keys", async (t) => {
   instantly(t);
   const errors = [];

@@ -4,6 +4,7 @@ import { createServer, request as forward } from "node:http";
 import { after, beforeEach, test } from "node:test";
 
 import {
+  AlreadyCommittedError,
   Client,
   IdempotencyKeyReusedError,
   InsufficientCreditsError,
@@ -79,6 +80,33 @@ test("a hold is released when the work fails, and the work's error comes through
   await assert.rejects(held, (error) => error === failure);
   const { balance, reserved_balance, lifetime_spent } = await account();
   assert.deepEqual({ balance, reserved_balance, lifetime_spent }, { balance: 10_000, reserved_balance: 0, lifetime_spent: 0 });
+});
+
+test("a job run again under its key: after a failure on a new hold, after a commit not at all", async () => {
+  let runs = 0;
+  const job = (work) =>
+    client.hold({ end_user_id: "maker", feature_key: "look", estimated_units: 2 }, (hold) => work(++runs, hold), { idempotencyKey: "job:1" });
+  for (let failure = 0; failure < 2; failure++) {
+    await assert.rejects(job(() => Promise.reject(new Error("crash"))), /crash/);
+  }
+  assert.equal(await job((run) => `run ${run}`), "run 3");
+  await assert.rejects(job((run) => run), (error) => {
+    assert(error instanceof AlreadyCommittedError);
+    assert.equal(error.reservation.committed_amount, 2000);
+    return true;
+  });
+  assert.equal(runs, 3);
+  const { lifetime_spent, reserved_balance } = await account();
+  assert.deepEqual({ lifetime_spent, reserved_balance }, { lifetime_spent: 2000, reserved_balance: 0 });
+  await isSound();
+});
+
+test("a metered act is answered again and charged once", async () => {
+  const statuses = [500, 200, 200];
+  const settings = { customer: () => "maker", feature: "look", key: () => "act:1" };
+  const route = metered(client, settings, () => new Response("done", { status: statuses.shift() }));
+  for (const expected of [500, 200, 200]) assert.equal((await route(new Request("http://app/"))).status, expected);
+  assert.equal((await account()).lifetime_spent, 1000);
 });
 
 test("work does not start on credits that are not there", async () => {

@@ -1,5 +1,5 @@
 /** What the compiler must refuse, and what it must know. Compiled, never run. */
-import { Client, type Decision, type EntitlementAnswer, type UsageView } from "@quotastack/client";
+import { Client, metered, type Decision, type EntitlementAnswer, type UsageView } from "@quotastack/client";
 
 const client = new Client();
 
@@ -30,3 +30,15 @@ export async function listed(): Promise<string[]> {
   for await (const block of client.credits.listBlocks({ end_user_id: "u" })) ids.push(block.id);
   return ids;
 }
+
+/** A framework's own request, and its second argument, reach the handler as they are. */
+class FrameworkRequest extends Request {
+  readonly nextUrl = new URL(this.url);
+}
+
+export const route: (request: FrameworkRequest, context: { params: Promise<{ id: string }> }) => Promise<Response> = metered(
+  client,
+  { customer: (request: FrameworkRequest) => request.nextUrl.searchParams.get("user"), feature: "f" },
+  async (request: FrameworkRequest, context: { params: Promise<{ id: string }> }) =>
+    new Response(request.nextUrl.pathname + (await context.params).id),
+);
