@@ -1,5 +1,6 @@
 """The engine on a real database, in the test's own process."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -70,4 +71,7 @@ async def make_caller(services: Services) -> Caller:
 async def open_world(database: Any) -> AsyncGenerator[World]:
     """A running engine on a scratch database."""
     async with run_services(database.settings, database.target, database.secret) as services:
+        # A process that joins reads the database for its first second; what is cached is the rule after it.
+        while not services.engine.listener.is_fresh:  # noqa: ASYNC110 - nothing tells of the second's end
+            await asyncio.sleep(0.02)
         yield World(services, await make_caller(services))

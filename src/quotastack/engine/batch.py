@@ -61,7 +61,8 @@ async def _write(tx: Connection, batch: EnvironmentBatch) -> None:
             hot.customers.append((customer_id, draft.version, draft.event_sequence, draft.last_entry_at))
             hot.add_changes(draft.customer, draft.changes, draft.accounts)
             objects.add_changes(draft.customer, draft.changes)
-            notices.append(f"{customer_id}={draft.version}")
+            if not batch.parts.listener.is_alone:
+                notices.append(f"{customer_id}={draft.version}")
     await _write_rows(tx, batch, hot, objects, notices)
     await _queue_deliveries(tx, batch)
     if due or gone:

@@ -51,7 +51,7 @@ class Engine:
         self.listener = Listener(
             database, cache=self.cache, environments=self.environments, process_id=self.process_id
         )
-        parts = BatchParts(self.cache, self.environments, self.process_id)
+        parts = BatchParts(self.cache, self.environments, self.listener, self.process_id)
         count = settings.lanes or max(1, (os.cpu_count() or 1) // 2)
         self.lanes = [
             Lane(

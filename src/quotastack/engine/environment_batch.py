@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from quotastack.core.customer_state import CustomerState
     from quotastack.engine.cache import StateCache
     from quotastack.engine.environments import Environment, Environments
+    from quotastack.engine.listener import Listener
     from quotastack.runtime.database import Connection
 
 NOTICE_BYTES_MAX: Final = 7_900
@@ -58,6 +59,7 @@ class BatchParts(msgspec.Struct, frozen=True):
 
     cache: StateCache
     environments: Environments
+    listener: Listener
     process_id: str
 
     def cache_forget(self, pendings: Sequence[Pending]) -> None:

@@ -1,8 +1,10 @@
 """Listener: what other processes changed, and the proof that the channel is alive.
 
-Each batch and each catalog change sends a notice when it commits. While another process serves,
-every process also notifies itself often, and cached values serve only while the own last notice is
-young: a half-open connection cannot serve old answers.
+Each catalog change sends a notice when it commits, and so does each batch while another process
+serves: a process beats, others hear it, and one that heard nobody for five seconds is alone and tells
+nobody. In company every process also beats often, and cached values serve only while its own last
+beat is young: a half-open connection cannot serve old answers. Who joins reads the database for its
+first second, until whoever was alone has heard it.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ BEAT_ALONE_SECONDS: Final = 1.0
 FRESH_SECONDS: Final = 0.1
 FRESH_ALONE_SECONDS: Final = 4.0
 COMPANY_SECONDS: Final = 5.0
+JOINING_SECONDS: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -49,14 +52,23 @@ class Listener:
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._own_beat_seconds = 0.0
-        self._other_beat_seconds = -COMPANY_SECONDS
+        # Who joins takes company for granted until five seconds of silence say otherwise.
+        self._other_beat_seconds = monotonic_seconds()
+        self._joined_seconds = monotonic_seconds()
         self.on_environment: list[Callable[[str, int], None]] = []
         self.on_lost: list[Callable[[], None]] = []
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other process was heard lately, so that nobody needs to be told of a batch."""
+        return monotonic_seconds() - self._other_beat_seconds > COMPANY_SECONDS
 
     @property
     def is_fresh(self) -> bool:
         """Whether what is cached may be served: no notice can have been missed for long."""
         now_seconds = monotonic_seconds()
+        if now_seconds - self._joined_seconds < JOINING_SECONDS:
+            return False
         is_alone = now_seconds - self._other_beat_seconds > COMPANY_SECONDS
         limit_seconds = FRESH_ALONE_SECONDS if is_alone else FRESH_SECONDS
         return now_seconds - self._own_beat_seconds < limit_seconds
@@ -86,6 +98,7 @@ class Listener:
         self._environments.clear()
         for hook in self.on_lost:
             hook()
+        self._joined_seconds = self._other_beat_seconds = monotonic_seconds()
         self._connection = connection
 
     async def _beat(self) -> None:
@@ -104,8 +117,7 @@ class Listener:
                     self._connection = None
                 await asyncio.sleep(BEAT_ALONE_SECONDS)
                 continue
-            is_alone = monotonic_seconds() - self._other_beat_seconds > COMPANY_SECONDS
-            await asyncio.sleep(BEAT_ALONE_SECONDS if is_alone else BEAT_SECONDS)
+            await asyncio.sleep(BEAT_ALONE_SECONDS if self.is_alone else BEAT_SECONDS)
 
     def _hear_beat(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:
         if payload == self._process_id:
