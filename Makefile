@@ -13,6 +13,7 @@ PYTHON ?=
 HOST ?= 127.0.0.1
 PORT ?= 8080
 ARGS ?=
+LONG ?=
 TESTS ?= tests
 BIN := $(VENV)/bin
 
@@ -49,8 +50,8 @@ bench: $(DEV_STAMP) ## Measure usage and checks against the pgbench floors
 	$(BIN)/python benchmarks/run.py $(ARGS)
 	$(BIN)/python benchmarks/deliveries.py
 
-rigs: $(DEV_STAMP) ## Run the long proofs (crashes, races, load)
-	$(BIN)/python -m pytest tests/rigs $(ARGS)
+rigs: $(DEV_STAMP) ## Run the proof rigs and print their figures (LONG=1: the long form)
+	LONG=$(LONG) $(BIN)/python tests/rigs/run.py $(ARGS)
 
 lock: ## Write both lock files again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra build -o requirements.lock pyproject.toml

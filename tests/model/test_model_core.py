@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.model.driver import CoreDriver
 from tests.model.machine import Machine
 from tests.model.worlds import credit_world, plan_world, quota_world
+from tests.rigs.figures import tell
 
 LIFE = 60
 WORLDS = {"credits": credit_world, "quotas": quota_world, "plans": plan_world}
@@ -38,6 +39,7 @@ def test_core_follows_the_model(kind: str) -> None:
             raise AssertionError(f"seed {seed}: {mismatch}") from None
         steps += machine.steps
         refusals |= set(machine.refusals)
+    tell("P1", "P2", ran=f"{len(SEEDS[kind])} random lives of {kind} against the model", cases=steps)
     assert steps >= 9_600
     assert refusals >= ROADS[kind]
 

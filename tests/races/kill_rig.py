@@ -10,6 +10,7 @@ from random import Random
 import httpx2
 from tests.api.stories import Story, answer
 from tests.races.servers import Client, ServerProcess, create_tenant, run_command, stop_database, wait_until
+from tests.rigs.figures import tell
 
 CALLERS = 8
 CUSTOMERS = 4
@@ -112,6 +113,9 @@ def survive(folder: Path, *, server_kills: int, database_kills: int, seed: int =
     finally:
         server.stop()
         stop_database(data)
+    kills = server_kills + database_kills
+    ran = f"{server_kills} kills of the server and {database_kills} of PostgreSQL, {told['acknowledged']} acknowledged"
+    tell("P5", "P8", ran=ran, cases=kills)
     return told
 
 

@@ -1,0 +1,94 @@
+"""docs/correctness.md out of docs/correctness.json: only what was measured stands in it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+HEAD = """\
+# Correctness
+
+What the proof rigs measured, printed by `make rigs` (`make rigs LONG=1` runs the long form). This page is generated:
+every figure comes from the run named here.
+
+| Run | |
+|---|---|
+| Form | {form} |
+| Commit | `{commit}` |
+| Began | {began_at} |
+| Took | {seconds} s |
+| Machine | {machine} |
+
+"0 violations of n" bounds the rate of violations at 3/n with 95 % confidence (the rule of three). Tests that are no
+random trials have no bound: they passed or failed.
+
+| Promise | What ran | Cases | Violations | 95 % bound |
+|---|---|---:|---:|---:|
+"""
+PROMISES = {
+    "P1": "the books add up",
+    "P2": "nobody overspends",
+    "P4": "one effect per idempotency key",
+    "P5": "nothing acknowledged is lost in a crash",
+    "P7": "an ambiguous COMMIT is settled by the key",
+    "P8": "durable with the shipped settings",
+    "P9": "a lost database is answered in time",
+    "P12": "no deadlocks",
+    "P13": "a hold ends once",
+    "P15": "each boundary applies once",
+    "P16": "periods have no gap, overlap or drift",
+    "P17": "tenants do not see each other",
+    "P18": "nor do they when a condition is forgotten",
+    "P19": "nor do test and live",
+    "P20": "tampering shows",
+    "P21": "no 5xx from any input",
+    "P22": "each scope opens its operations only",
+    "P26": "every event is delivered or visibly dead",
+    "P27": "first deliveries in order",
+    "P30": "no delivery to internal addresses",
+    "P33": "cached checks within their bound",
+}
+LIMITS = """
+## Honest limits
+
+- One PostgreSQL node. `kill -9` of processes is no power cut: that `fsync` reaches the disk is PostgreSQL's and the
+  machine's promise.
+- With asynchronous replication a failover can lose acknowledged writes.
+- A bound speaks of the cases that the rig makes, not of all that can happen.
+"""
+
+
+def write_page(results: Path) -> None:
+    """Write the page beside the results."""
+    told = json.loads(results.read_text("utf-8"))
+    lines = [HEAD.format(**told)]
+    lines += [_row(row, figure) for row in told["rigs"] for figure in row["figures"] or [{}]]
+    found = sum(bool(row["found_by"]) for row in told["planted"])
+    lines.append(
+        f"\n## Planted bugs: {found} of {len(told['planted'])} found (P37)\n\n"
+        "Each is planted by itself while a module is imported; the test named here is the first to fail.\n\n"
+        "| Planted bug | Breaks | Found by |\n|---|---|---|\n"
+    )
+    lines += [
+        f"| {row['bug']} | {', '.join(row['promises'])} | {_code(row['found_by'])} |\n"
+        for row in told["planted"]
+    ]
+    lines.append(LIMITS)
+    results.with_suffix(".md").write_text("".join(lines), "utf-8")
+
+
+def _code(test: str | None) -> str:
+    if test is None:
+        return "**not found**"
+    return f"`{test}`" if "::" in test else test
+
+
+def _row(row: dict[str, Any], figure: dict[str, Any]) -> str:
+    promises = figure.get("promises", row["promises"])
+    names = "; ".join(f"{name} {PROMISES.get(name, '')}".strip() for name in promises)
+    cases, wrong, bound = f"{row['tests']} tests", row["failed"], ""
+    ran = row["rig"]
+    if figure:
+        ran = f"{ran}: {figure['ran']}"
+        cases, wrong = f"{figure['cases']:,}", figure["violations"]
+        bound = "" if wrong or not figure["cases"] else f"{3 / figure['cases']:.1e}"
+    return f"| {names} | {ran.replace('|', '/')} | {cases} | {wrong} | {bound} |\n"

@@ -1,0 +1,196 @@
+"""Runs the rigs and prints one table: promise, what ran, figure, violations, 95 % bound, planted bugs found.
+
+``make rigs`` runs the short form, ``make rigs LONG=1`` the long one; ``--ci`` the shortest. The figures are written
+to docs/correctness.json and from there to docs/correctness.md; a short run never replaces a long one.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.rigs.correctness_page import write_page  # noqa: E402 - the path has to be known first
+from tests.rigs.figures import FILE, IS_LONG  # noqa: E402
+from tests.rigs.planted.rewriting import WITHOUT_CONDITIONS  # noqa: E402
+from tests.rigs.planted.run import environment, try_all  # noqa: E402
+
+RESULTS = ROOT / "docs" / "correctness.json"
+# Seconds each; the others take minutes all together.
+CI_BUGS = ("answer before COMMIT", "a final hold ends again", "policy without WITH CHECK")
+_counted = re.compile(r"(\d+) (passed|failed|error)")
+
+
+class Rig(NamedTuple):
+    """Tests that prove promises. ``form`` tells in which runs: ``ci`` in all, ``short``, ``long``."""
+
+    name: str
+    promises: tuple[str, ...]
+    targets: tuple[str, ...]
+    forms: tuple[str, ...] = ("short", "long")
+    switch: str = ""
+
+
+ALL = ("ci", "short", "long")
+RIGS = (
+    Rig("model of the spec", ("P1", "P2"), ("tests/model",)),
+    Rig("contention on two servers", ("P2", "P12", "P13"), ("tests/races/test_http_contention.py",)),
+    Rig("one key, many calls", ("P4",), ("tests/races/test_http_same_key.py",)),
+    Rig("crashes", ("P5", "P8"), ("tests/races/test_http_kills.py",), ("short",)),
+    Rig("crashes, long", ("P5", "P8"), ("tests/rigs/test_kills.py",), ("long",)),
+    Rig("line to PostgreSQL fails", ("P7", "P9"), ("tests/rigs/test_database_faults.py",), ALL),
+    Rig("boundaries of periods", ("P15",), ("tests/races/test_http_boundaries.py",), ("short",)),
+    Rig("boundaries of periods, long", ("P15",), ("tests/rigs/test_boundaries.py",), ("long",)),
+    Rig("arithmetic of periods", ("P16",), ("tests/core/test_periods.py",)),
+    Rig("tenant twins", ("P17", "P19"), ("tests/rigs/test_tenant_twins.py",), ALL),
+    Rig(
+        "isolation without conditions in the SQL",
+        ("P18",),
+        (
+            "tests/rigs/test_tenant_twins.py",
+            "tests/api/test_scenarios_s14_two_tenants.py",
+            "tests/engine/test_failures.py",
+            "tests/store/test_tenancy.py",
+        ),
+        ALL,
+        WITHOUT_CONDITIONS,
+    ),
+    Rig("catalogue and roles", ("P18",), ("tests/store/test_tenancy.py", "tests/migrations")),
+    Rig("tampering with the ledger", ("P20",), ("tests/api/test_verification.py",)),
+    Rig("raw garbage", ("P21",), ("tests/rigs/test_raw_garbage.py",), ALL),
+    Rig("requests made from the schemas", ("P21",), ("tests/rigs/test_openapi_fuzz.py",)),
+    Rig("auth matrix", ("P22",), ("tests/rigs/test_auth_matrix.py",), ALL),
+    Rig("deliveries while workers die", ("P26", "P27"), ("tests/races/test_delivery_kills.py",), ("short",)),
+    Rig(
+        "deliveries while workers die, long",
+        ("P26", "P27"),
+        ("tests/rigs/test_delivery_kills.py",),
+        ("long",),
+    ),
+    Rig(
+        "hostile receivers",
+        ("P30",),
+        ("tests/workers/test_guard.py", "tests/workers/test_hostile_receivers.py"),
+    ),
+    Rig("cached checks", ("P33",), ("tests/races/test_http_freshness.py",)),
+)
+
+
+def run_rig(rig: Rig) -> dict[str, Any]:
+    """Run one rig; its figures are what its tests told."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "figures"
+        surroundings = {**(environment(rig.switch) if rig.switch else os.environ), FILE: str(file)}
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "--tb=short", *rig.targets],
+            cwd=ROOT,
+            env=surroundings,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        figures = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+    counts = {
+        word: int(number)
+        for number, word in _counted.findall(done.stdout.rpartition("\n=")[2] or done.stdout)
+    }
+    counts = counts or {word: int(number) for number, word in _counted.findall(done.stdout)}
+    failed = counts.get("failed", 0) + counts.get("error", 0)
+    if done.returncode:
+        sys.stderr.write(done.stdout[-4_000:] + done.stderr[-2_000:])
+    return {
+        "rig": rig.name,
+        "promises": rig.promises,
+        "tests": counts.get("passed", 0) + failed,
+        "failed": failed or int(done.returncode != 0),
+        "figures": figures,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def the_commit() -> str:
+    """The commit, and whether files of the product or its tests differ from it."""
+    git = ("git", "-C", str(ROOT))
+    head = subprocess.run(
+        [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
+    )
+    changes = [*git, "status", "--porcelain", "--untracked-files=no", "src", "tests"]
+    is_changed = subprocess.run(changes, capture_output=True, text=True, check=True).stdout.strip()
+    return head.stdout.strip() + (" with local changes" if is_changed else "")
+
+
+def the_machine() -> str:
+    """Processors, memory and versions."""
+    names = (
+        re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        if sys.platform == "linux"
+        else []
+    )
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{os.cpu_count()} x {names[0].strip() if names else platform.machine()}, {memory_gib:.0f} GiB, "
+        f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    )
+
+
+def print_table(told: dict[str, Any]) -> None:
+    for row in told["rigs"]:
+        lines = row["figures"] or [
+            {"promises": row["promises"], "ran": row["rig"], "cases": None, "violations": None}
+        ]
+        for figure in lines:
+            ran = figure["ran"] if row["rig"] in figure["ran"] else f"{row['rig']}: {figure['ran']}"
+            bound = f"3/{figure['cases']}" if figure["cases"] and not figure["violations"] else ""
+            cases = figure["cases"] if figure["cases"] is not None else f"{row['tests']} tests"
+            wrong = figure["violations"] if figure["violations"] is not None else row["failed"]
+            sys.stdout.write(
+                f"{'/'.join(figure['promises']):10} {cases!s:>10} {wrong!s:>3} {bound:>9}  {ran[:150]}\n"
+            )
+    found = [row for row in told["planted"] if row["found_by"]]
+    sys.stdout.write(f"{'P37':10} planted bugs found: {len(found)} of {len(told['planted'])}\n")
+
+
+def main() -> int:
+    """Run what the form asks for; 0 when nothing was violated and every planted bug was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ci", action="store_true", help="the shortest form; writes no documents")
+    form = "ci" if parser.parse_args().ci else "long" if IS_LONG else "short"
+    started = time.monotonic()
+    told: dict[str, Any] = {
+        "form": form,
+        "commit": the_commit(),
+        "began_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": the_machine(),
+        "rigs": [],
+    }
+    for rig in RIGS:
+        if form in rig.forms:
+            told["rigs"].append(run_rig(rig))
+            row = told["rigs"][-1]
+            sys.stderr.write(f"{row['seconds']:7.1f} s  {row['rig']}: {row['failed']} failed\n")
+    told["planted"] = try_all(CI_BUGS if form == "ci" else ())
+    told["seconds"] = round(time.monotonic() - started)
+    print_table(told)
+    before = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    if form == "long" or (form == "short" and before.get("form") != "long"):
+        RESULTS.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        write_page(RESULTS)
+    is_clean = not any(row["failed"] for row in told["rigs"]) and all(
+        row["found_by"] for row in told["planted"]
+    )
+    return 0 if is_clean else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
