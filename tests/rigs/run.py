@@ -123,11 +123,11 @@ def the_commit() -> str:
     """The commit, and whether files of the product or its tests differ from it."""
     git = ("git", "-C", str(ROOT))
     head = subprocess.run(
-        [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
+        [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
     )
     changes = [*git, "status", "--porcelain", "--untracked-files=no", "src", "tests"]
-    is_changed = subprocess.run(changes, capture_output=True, text=True, check=True).stdout.strip()
-    return head.stdout.strip() + (" with local changes" if is_changed else "")
+    changed = subprocess.run(changes, capture_output=True, text=True, check=False).stdout.strip()
+    return (head.stdout.strip() or "unknown") + (" with local changes" if changed else "")
 
 
 def the_machine() -> str:

@@ -33,23 +33,20 @@ def try_bug(bug: Bug) -> dict[str, Any]:
     found = None
     for catcher in bug.catchers:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", catcher],
+            [sys.executable, "-m", "pytest", "-q", "-x", "--tb=line", catcher],
             cwd=ROOT,
             env=environment(bug.name),
             capture_output=True,
             text=True,
             check=False,
         )
-        if done.returncode not in {0, 1}:
-            raise SystemExit(
-                f"{bug.name}: the tests did not run\n{done.stdout[-2_000:]}{done.stderr[-2_000:]}"
-            )
         match = _failed.search(done.stdout)
-        if done.returncode == 1 and match is None:
-            if "IsolationError" not in done.stdout:
-                raise SystemExit(f"{bug.name}: no test ran\n{(done.stdout + done.stderr)[-2_000:]}")
+        if "IsolationError" in done.stdout:
             found = "the server's own check: it does not start"
             break
+        if match is None and done.returncode:
+            # Not found: a test that cannot run has noticed nothing.
+            sys.stderr.write(f"{bug.name}: {catcher} did not run\n{(done.stdout + done.stderr)[-1_500:]}\n")
         if match is not None:
             found = match[1]
             break
