@@ -140,9 +140,8 @@ class Lane:
             return connection
         for pause_seconds in (*RECONNECT_SECONDS, None):
             try:
-                self._connection = await asyncio.wait_for(
-                    self._database.connect_dedicated(), DEADLINE_SECONDS
-                )
+                async with asyncio.timeout(DEADLINE_SECONDS):
+                    self._connection = await self._database.connect_dedicated()
             except (TimeoutError, OSError, asyncpg.PostgresError):
                 if pause_seconds is None:
                     raise

@@ -34,6 +34,7 @@ BEAT_ALONE_SECONDS: Final = 1.0
 FRESH_SECONDS: Final = 0.1
 FRESH_ALONE_SECONDS: Final = 4.0
 COMPANY_SECONDS: Final = 5.0
+BEAT_TIMEOUT_SECONDS: Final = 2.0
 JOINING_SECONDS: Final = 1.0
 
 log = structlog.get_logger(__name__)
@@ -107,9 +108,9 @@ class Listener:
                 if self._connection is None or self._connection.is_closed():
                     await self._listen()
                 assert self._connection is not None
-                await asyncio.wait_for(
-                    self._connection.execute(f"NOTIFY {BEATS_CHANNEL}, '{self._process_id}'"), 2
-                )
+                # Not wait_for: it may swallow a cancellation that meets the answer, and stop would wait for ever.
+                async with asyncio.timeout(BEAT_TIMEOUT_SECONDS):
+                    await self._connection.execute(f"NOTIFY {BEATS_CHANNEL}, '{self._process_id}'")
             except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 log.warning("listener_lost")
                 if self._connection is not None:

@@ -135,7 +135,9 @@ class DatabaseClock:
             await asyncio.sleep(RESAMPLE_SECONDS)
             # Any failure only makes the known sample older, and an old one says so by is_synchronised.
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(self.sample(), timeout=RESAMPLE_SECONDS)
+                # Not wait_for: it may swallow a cancellation that meets the answer, and stop would wait for ever.
+                async with asyncio.timeout(RESAMPLE_SECONDS):
+                    await self.sample()
 
 
 def _monotonic_us() -> int:
