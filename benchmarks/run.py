@@ -213,10 +213,10 @@ class Bench:
                 ),
             )
 
-        load("warm-up", "usage", 32)
+        load("warm-up", "check", 128)
+        load("warm-up", "usage", 128)
         load("usage 1", "usage", 1)
         load("usage 32", "usage", 32)
-        load("tiered warm", "usage", 32, metric="tiered_calls")
         load("tiered 32", "usage", 32, metric="tiered_calls")
         load("usage 32b", "usage", 32)
         load("usage 128", "usage", 128)

@@ -20,6 +20,7 @@ from quotastack.core.customer_ref import CustomerRef
 from quotastack.core.ids import EnvironmentId, TenantId
 from quotastack.core.overrides import PutOverride
 from quotastack.core.topups import GrantTopup
+from quotastack.core.usage import RecordUsage
 from quotastack.engine.submission import Submission
 from quotastack.runtime.bootstrap import open_installation
 from quotastack.runtime.embedded import Cluster
@@ -105,6 +106,10 @@ async def fill(data: Path, tenant: Tenant, customers: int, *, blocks: int = 1, q
             if quota is not None:
                 override = PutOverride(billable_metric_key="tiered_calls", value={"quota": quota})
                 await services.engine.submit(Submission(caller=caller, customer=ref, command=override))
+                # The first event of a period makes the counters; what is measured is every one after it.
+                for metric in ("api_calls", "tiered_calls"):
+                    usage = RecordUsage(billable_metric_key=metric, units=1)
+                    await services.engine.submit(Submission(caller=caller, customer=ref, command=usage))
 
         for start in range(1, customers + 1, 2_000):
             numbers = range(start, min(start + 2_000, customers + 1))
@@ -118,7 +123,8 @@ def serving(data: Path, *, workers: int = 1) -> Iterator[tuple[str, int]]:
     command = [QUOTASTACK, "serve", "--data", str(data), "--port", str(port)]
     command += ["--workers", str(workers)]
     log = (data.parent / "server.log").open("ab")
-    process = subprocess.Popen(command, stdout=log, stderr=log, cwd=data.parent)
+    known = {**os.environ, "QUOTASTACK_WEBHOOK_ALLOW_PRIVATE": "1"}
+    process = subprocess.Popen(command, stdout=log, stderr=log, cwd=data.parent, env=known)
     base_url = f"http://127.0.0.1:{port}"
     try:
         _wait(base_url + "/readyz", process)
