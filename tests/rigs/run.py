@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.rigs.correctness_page import write_page  # noqa: E402 - the path has to be known first
+from tests.rigs.correctness_page import bound_of, promises_of, write_page  # noqa: E402 - the path has to be known first
 from tests.rigs.figures import FILE, IS_LONG  # noqa: E402
 from tests.rigs.planted.rewriting import WITHOUT_CONDITIONS  # noqa: E402
 from tests.rigs.planted.run import environment, try_all  # noqa: E402
@@ -146,17 +146,14 @@ def the_machine() -> str:
 
 def print_table(told: dict[str, Any]) -> None:
     for row in told["rigs"]:
-        lines = row["figures"] or [
-            {"promises": row["promises"], "ran": row["rig"], "cases": None, "violations": None}
-        ]
-        for figure in lines:
-            ran = figure["ran"] if row["rig"] in figure["ran"] else f"{row['rig']}: {figure['ran']}"
-            bound = f"3/{figure['cases']}" if figure["cases"] and not figure["violations"] else ""
-            cases = figure["cases"] if figure["cases"] is not None else f"{row['tests']} tests"
-            wrong = figure["violations"] if figure["violations"] is not None else row["failed"]
-            sys.stdout.write(
-                f"{'/'.join(figure['promises']):10} {cases!s:>10} {wrong!s:>3} {bound:>9}  {ran[:150]}\n"
-            )
+        for figure in row["figures"] or [{}]:
+            promises = promises_of(row, figure)
+            bound = bound_of(promises, figure)
+            shown = "" if bound is None else f"{bound:.1e}"
+            cases = figure.get("cases", f"{row['tests']} tests")
+            wrong = figure.get("violations", row["failed"])
+            ran = f"{row['rig']}: {figure['ran']}" if figure else row["rig"]
+            sys.stdout.write(f"{'/'.join(promises):11} {cases!s:>9} {wrong!s:>3} {shown:>8}  {ran[:150]}\n")
     found = [row for row in told["planted"] if row["found_by"]]
     sys.stdout.write(f"{'P37':10} planted bugs found: {len(found)} of {len(told['planted'])}\n")
 

@@ -239,6 +239,26 @@ _ALL = (
         ("tests/rigs/test_tenant_twins.py",),
         without_conditions=True,
     ),
+    Bug(
+        "one read without its condition, policies open, and a server that does not look",
+        ("P17", "P19"),
+        (
+            Patch(
+                "open policy",
+                "quotastack.runtime.migrate",
+                MIGRATIONS_READ,
+                _sql(POLICY_USING, "'using (%I is not null) '"),
+            ),
+            Patch("no look", "quotastack.runtime.self_check", "raise IsolationError(faults)", "return"),
+            Patch(
+                "plan",
+                "quotastack.store.plans",
+                "    SELECT {_PLAN} FROM plans AS p WHERE p.environment_id = $1::uuid AND p.id = $2::uuid",
+                "    SELECT {_PLAN} FROM plans AS p WHERE $1::uuid IS NOT NULL AND p.id = $2::uuid",
+            ),
+        ),
+        ("tests/rigs/test_tenant_twins.py",),
+    ),
     _bug(
         "scopes are not asked for",
         "P22",

@@ -1,7 +1,9 @@
 """Runs at the start of every Python that has this folder on its PYTHONPATH: plants what is switched on."""
 
 import importlib.util
+import os
 import sys
+import traceback
 from pathlib import Path
 
 
@@ -13,4 +15,9 @@ def _load(name):  # noqa: ANN001, ANN202 - imported before anything that could c
     return module
 
 
-_load("rewriting").install(_load("bugs").BUGS)
+try:
+    _load("rewriting").install(_load("bugs").BUGS)
+except BaseException:  # noqa: BLE001 - whatever it is
+    # Python would go on without: a run that planted nothing must not look like one that did.
+    traceback.print_exc()
+    os._exit(70)
