@@ -282,7 +282,8 @@ async def _send(send: Send, request: Request, response: Response) -> None:
         headers += response.headers
     if request.limit_headers:
         headers += request.limit_headers
-    cycle = request.scope.get(CYCLE)
+    # Taken out, so that scope and exchange do not hold each other until the collector comes.
+    cycle = request.scope.pop(CYCLE, None)
     if cycle is not None and answer_at_once(cycle, response.status, headers, encoded):
         return
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

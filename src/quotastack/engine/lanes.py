@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from quotastack.engine.submission import Pending
     from quotastack.runtime.database import Connection, Database
 
-DEADLINE_SECONDS: Final = 4.5
+DEADLINE_SECONDS: Final = 4.2
 SAME_KEY_SECONDS: Final = 10.0
-WATCH_SECONDS: Final = 0.5
+WATCH_SECONDS: Final = 0.25
 RECONNECT_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 TRIES_MAX: Final = 3
 

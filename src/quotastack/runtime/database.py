@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import msgspec
@@ -68,6 +69,12 @@ class DatabaseTarget(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return "DatabaseTarget(...)"
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether the address is a socket in the file system, which no other machine can answer."""
+        host = parse_qs(urlsplit(self.dsn).query).get("host", [""])[-1]
+        return host.startswith("/")
 
     async def connect_owner(self, *, database: str | None = None) -> Connection:
         """A connection as the login of ``QUOTASTACK_DATABASE_URL``, for migrations and commands only."""

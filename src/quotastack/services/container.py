@@ -71,7 +71,7 @@ async def run_services(
         database = Database(target)
         stack.push_async_callback(database.close)
         await database.open()
-        clock = DatabaseClock(database.read_clock_us)
+        clock = DatabaseClock(database.read_clock_us, is_same_machine=target.is_on_this_machine)
         stack.push_async_callback(clock.stop)
         await clock.start()
         services = Services(settings, secret=secret, database=database, clock=clock)

@@ -86,7 +86,9 @@ class DeliveryWorker:
         """Deliver until ``stopping`` is set; then what is on the wire ends, and its results are written."""
         self._is_stopping = False
         if self._services.settings.webhook_allow_private:
-            log.warning("Webhooks may be sent to private and loopback addresses: never allow this in production.")
+            log.warning(
+                "Webhooks may be sent to private and loopback addresses: never allow this in production."
+            )
         self._sender = self._make_sender()
         side = [
             asyncio.create_task(self._listen(), name="deliveries-listen"),
