@@ -23,6 +23,14 @@ _NOTICES_MAX: Final = 50_000
 _ANSWERS_MAX: Final = 64
 
 
+def _estimate_bytes(state: CustomerState) -> int:
+    objects = len(state.holds) + len(state.counters) + len(state.pending_blocks) + len(state.accounts)
+    objects += 3 * len(state.subscriptions) + len(state.overrides)
+    for blocks in state.blocks.values():
+        objects += len(blocks)
+    return _STATE_BYTES + _OBJECT_BYTES * objects
+
+
 class CacheEntry:
     """A state at its version, and encoded answers that hold until ``valid_until`` of it.
 
@@ -37,12 +45,16 @@ class CacheEntry:
         self.answers: dict[Any, bytes] = {}
         self.environment_version = 0
         self.valid_until: datetime | None = None
-        # Monotonic time until which ``valid_until`` surely lies ahead: no clock needs to be asked.
-        self.sure_seconds = 0.0
-        objects = sum(len(blocks) for blocks in state.blocks.values())
-        objects += len(state.holds) + len(state.counters) + len(state.pending_blocks)
-        objects += 3 * len(state.subscriptions) + len(state.accounts) + len(state.overrides)
-        self.bytes = _STATE_BYTES + _OBJECT_BYTES * objects
+        self.bytes = _estimate_bytes(state)
+
+    def replace(self, state: CustomerState) -> int:
+        """Hold the customer's next state, forget the answers of the last; returns by how many bytes it grew."""
+        self.state = state
+        if self.answers:
+            self.answers = {}
+        self.valid_until = None
+        before, self.bytes = self.bytes, _estimate_bytes(state)
+        return self.bytes - before
 
     def remember(self, key: Any, answer: bytes) -> None:
         """Keep one encoded answer; a full entry starts over."""
@@ -85,6 +97,11 @@ class StateCache:
         if known is not None:
             if known.state.version >= state.version and known.state is not state:
                 return known if known.state.version == state.version else None
+            if known.state.customer.external_id == state.customer.external_id:
+                self.bytes += known.replace(state)
+                self._entries.move_to_end(key)
+                self._make_room()
+                return known
             self._drop(key, known)
         elif self._heard.get(key, 0) > state.version:
             return None
@@ -93,10 +110,13 @@ class StateCache:
         self.bytes += entry.bytes
         if state.customer.external_id is not None:
             self._customer_ids[state.environment_id, state.customer.external_id] = state.customer.id
+        self._make_room()
+        return entry
+
+    def _make_room(self) -> None:
         while self.bytes > self._bytes_max and len(self._entries) > 1:
             oldest = next(iter(self._entries))
             self._drop(oldest, self._entries[oldest])
-        return entry
 
     def invalidate(self, environment_id: str, customer_id: str, version: int) -> None:
         """Another process wrote ``version``: drop what is older."""

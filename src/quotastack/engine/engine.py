@@ -52,7 +52,8 @@ class Engine:
             database, cache=self.cache, environments=self.environments, process_id=self.process_id
         )
         parts = BatchParts(self.cache, self.environments, self.listener, self.process_id)
-        count = settings.lanes or max(1, (os.cpu_count() or 1) // 2)
+        # Two on two cores: while one waits for its commit, the other decides.
+        count = settings.lanes or max(1, os.cpu_count() or 1)
         self.lanes = [
             Lane(
                 database,
