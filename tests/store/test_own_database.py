@@ -103,6 +103,7 @@ def test_doctor_refuses_a_role_that_could_bypass(foreign: Cluster, tmp_path: Pat
         await owner.execute(f"ALTER ROLE qs_app {attribute}")
         await owner.close()
 
+    opened(load_settings({"QUOTASTACK_DATABASE_URL": url(foreign, "one")}), claim_roles=True)
     asyncio.run(alter("BYPASSRLS"))
     try:
         for command in ("doctor", "serve", "migrate"):
