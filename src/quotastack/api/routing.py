@@ -8,7 +8,7 @@ are split first and percent-decoded afterwards, so ``%2F`` inside an external id
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
@@ -75,7 +75,7 @@ class Request:
     raw_body: Any
     request_id: str
     route: Route
-    scope: Mapping[str, Any]
+    scope: MutableMapping[str, Any]
     table: RouteTable
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ are still there. Cheap when no account changed.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quotastack.core.draft import replace
 from quotastack.core.periods import calendar_period
@@ -76,7 +76,7 @@ def request_topup(draft: Draft, context: Context, auto_topup: AutoTopup) -> None
     asked = auto_topup.requested_in_period if is_same_period else 0
     if auto_topup.max_per_period is not None and asked >= auto_topup.max_per_period:
         return
-    data = {"threshold": auto_topup.threshold, **_facts(account)}
+    data: dict[str, Any] = {"threshold": auto_topup.threshold, **_facts(account)}
     if auto_topup.package_id is None:
         data["credits"] = auto_topup.credits
     else:

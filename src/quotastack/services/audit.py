@@ -15,6 +15,8 @@ from quotastack.store.audit_log import AuditEntry, insert_audit_entry, select_au
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
+__all__ = ["AuditEntry", "list_audit_entries", "record_audit"]
+
 
 async def record_audit(
     tx: Connection,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from quotastack.core.commands import Advance
 from quotastack.core.context import SYSTEM
@@ -31,7 +31,7 @@ async def sweep_due_customers(services: Services, *, claims_max: int = CLAIMS_MA
     again when the claim ends.
     """
     async with services.database.workers.acquire() as borrowed:
-        connection: Connection = borrowed
+        connection = cast("Connection", borrowed)
         claimed = await claim_due_customers(connection, claims_max=claims_max, claim_seconds=CLAIM_SECONDS)
     results = await asyncio.gather(
         *(_advance(services, customer) for customer in claimed), return_exceptions=True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -111,8 +111,8 @@ async def create_first_tenant(services: Services, *, name: str) -> NewTenant | N
 
 async def has_tenants(services: Services) -> bool:
     """Whether anything was ever set up here."""
-    async with services.database.reads.acquire() as connection:
-        return bool(await select_environments(connection))
+    async with services.database.reads.acquire() as borrowed:
+        return bool(await select_environments(cast("Connection", borrowed)))
 
 
 async def _insert_tenant(
