@@ -27,6 +27,7 @@ REMEMBERED_MAX: Final = 10_000
 REFRESH_SECONDS: Final = 1.0
 REMEMBERED_SECONDS: Final = 4.0
 TOUCH_SECONDS: Final = 60.0
+LOOK_SECONDS_MAX: Final = 4.0
 BEARER: Final = b"bearer "
 REFRESH: Final = "key-refresh"
 
@@ -112,9 +113,11 @@ class KeyRing:
 
         Raises:
             AuthenticationRequiredError: unknown, mistyped, revoked: one answer for all.
+            TimeoutError: the database does not answer.
         """
         looking = self._looking.get(header) or self._look(header, request_id)
-        return await asyncio.shield(looking)
+        async with asyncio.timeout(LOOK_SECONDS_MAX):
+            return await asyncio.shield(looking)
 
     def _look(self, header: bytes, request_id: str) -> asyncio.Task[KnownCaller]:
         task = asyncio.create_task(self._read(header, request_id))
@@ -133,7 +136,8 @@ class KeyRing:
         if parsed is None:
             raise _refused()
         epoch, asked_at = self._epoch, monotonic_seconds()
-        row = await find_key(self._services, parsed)
+        async with asyncio.timeout(LOOK_SECONDS_MAX):
+            row = await find_key(self._services, parsed)
         if row is None:
             raise _refused()
         known = KnownCaller(

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 _SLICES_MAX = 10_000
 
+# A database that does not answer is told to the caller before five seconds are over.
+READ_SECONDS_MAX = 4.0
+
 
 class Engine:
     """The lanes, the cache and the listener of one process."""
@@ -124,7 +127,8 @@ class Engine:
             environment = self.environments.peek(environment_id)
             state = self.find_cached(environment_id, ref)
         if state is None or environment is None:
-            state, environment, now = await self._read(environment_id, ref)
+            async with asyncio.timeout(READ_SECONDS_MAX):
+                state, environment, now = await self._read(environment_id, ref)
         else:
             now = self.environments.now(environment)
         return self._bring_forward(caller, state, environment, now)

@@ -22,7 +22,7 @@ SWITCH: Final = "SET LOCAL quotastack.environment_id = "
 COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
 
-ROLLBACK_SECONDS: Final = 5.0
+ROLLBACK_SECONDS: Final = 0.5
 
 
 def _quote(environment_id: EnvironmentId) -> str:
