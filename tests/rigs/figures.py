@@ -8,6 +8,9 @@ from typing import Any
 
 FILE = "RIG_FIGURES"
 IS_LONG = os.environ.get("LONG") == "1"
+# ci, short or long: how much a rig does.
+FORM_NAME = "RIG_FORM"
+FORM = os.environ.get(FORM_NAME) or ("long" if IS_LONG else "short")
 
 
 def tell(*promises: str, ran: str, cases: int, violations: int = 0, **more: Any) -> None:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.rigs.correctness_page import bound_of, promises_of, write_page  # noqa: E402 - the path has to be known first
-from tests.rigs.figures import FILE, IS_LONG  # noqa: E402
+from tests.rigs.figures import FILE, FORM_NAME, IS_LONG  # noqa: E402
 from tests.rigs.planted.rewriting import WITHOUT_CONDITIONS  # noqa: E402
 from tests.rigs.planted.run import environment, try_all  # noqa: E402
 
@@ -163,6 +163,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ci", action="store_true", help="the shortest form; writes no documents")
     form = "ci" if parser.parse_args().ci else "long" if IS_LONG else "short"
+    os.environ[FORM_NAME] = form
     started = time.monotonic()
     told: dict[str, Any] = {
         "form": form,
