@@ -13,10 +13,14 @@ from quotastack.core.signing import show_secret
 
 
 class Lab:
-    """A receiver on loopback; ``decide(event)`` gives the status. Every request is verified and kept."""
+    """A receiver on loopback; ``decide(event)`` gives the status. Every request is verified and kept.
 
-    def __init__(self, decide: Any = lambda event: 204) -> None:
+    ``pause_seconds`` pass between the decision and the answer.
+    """
+
+    def __init__(self, decide: Any = lambda event: 204, *, pause_seconds: float = 0.0) -> None:
         self.decide = decide
+        self.pause_seconds = pause_seconds
         self.received: list[tuple[dict[str, Any], dict[str, str], int]] = []
         self.in_flight: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.most_in_flight = 0
@@ -43,8 +47,8 @@ class Lab:
         self.in_flight[lane] += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight[lane])
         try:
-            await asyncio.sleep(0)
             status = self.decide(event)
+            await asyncio.sleep(self.pause_seconds)
             self.received.append((event, headers, status))
             return web.Response(status=status)
         finally:
