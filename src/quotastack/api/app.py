@@ -1,9 +1,9 @@
-"""The application: one ASGI callable that answers every route the same way.
+"""The application: answers every route the same way.
 
 Order for every request: path, method, authentication, scope, rate limit, path parameters, query, body, idempotency
-key, handler. No middleware and no objects per request beyond ``Request`` and ``Response``: a check should cost
-little more than the server underneath it. Whatever goes wrong, the answer is a problem; what is not a refusal
-by name is logged with the request id and answered 503.
+key, handler. No middleware and no objects per request beyond ``Request`` and ``Response``, and no task where nothing
+is waited for or only the engine is: a check should cost little more than the server underneath it. Whatever goes
+wrong, the answer is a problem; what is not a refusal by name is logged with the request id and answered 503.
 """
 
 from __future__ import annotations
@@ -12,28 +12,27 @@ import asyncio
 import itertools
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from quotastack.api.auth import KeyRing, presented_key
+from quotastack.api.auth import KeyRing, KnownCaller, presented_key
 from quotastack.api.errors import PROBLEM_TYPE, encode_problem, known_refusal, status_of
-from quotastack.api.http_protocol import CYCLE, answer_at_once
 from quotastack.api.rate_limits import limit_headers, too_many
 from quotastack.api.reading import (
     ClientGoneError,
     Readers,
-    Receive,
     check_envelope,
     read_json,
     read_path,
     receive_body,
     refuse_repeated,
+    take_body,
 )
 from quotastack.api.request_metrics import FLUSH_SECONDS, flush_tallies
-from quotastack.api.routing import BoundRoute, Request, Response, Route, RouteTable
+from quotastack.api.routing import BoundRoute, Queued, Request, Response, Route, RouteTable
 from quotastack.core.customer_ref import CustomerRef
 from quotastack.core.errors import (
     MethodNotAllowedError,
@@ -44,8 +43,12 @@ from quotastack.core.errors import (
 from quotastack.core.ids import EnvironmentId
 from quotastack.runtime.clock import monotonic_seconds
 from quotastack.runtime.telemetry import get_logger
+from quotastack.services.commands import queue_command
 from quotastack.services.container import Services
 from quotastack.services.request_limits import RequestLimits
+
+if TYPE_CHECKING:
+    from quotastack.services.commands import Outcome
 
 # Every module here has ROUTES; a new capability is one more line.
 CAPABILITIES: Final = (
@@ -77,9 +80,6 @@ CAPABILITIES: Final = (
 KNOWN_PATHS_MAX: Final = 20_000
 KNOWN_PATH_BYTES_MAX: Final = 512
 
-Scope = MutableMapping[str, Any]
-Send = Callable[[Mapping[str, Any]], Awaitable[None]]
-
 _encode = msgspec.json.Encoder().encode
 _is_sane_token = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}").fullmatch
 
@@ -97,7 +97,7 @@ def create_app(services: Services, routes: Iterable[Route] | None = None) -> App
 
 
 class Application:
-    """The ASGI callable. ``table`` is open to what describes or measures the routes."""
+    """What answers the requests of every connection. ``table`` is open to what describes or measures the routes."""
 
     def __init__(self, services: Services, routes: Iterable[Route]) -> None:
         self.services = services
@@ -111,30 +111,92 @@ class Application:
         self._known_paths: dict[bytes, tuple[BoundRoute, Mapping[str, str], CustomerRef | None]] = {}
         self._request_ids = itertools.count(1)
         self._request_prefix = f"req_{secrets.token_hex(6)}"
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request (or one lifespan)."""
-        if scope["type"] != "http":
-            await _serve_other(scope, receive, send)
-            return
-        started = monotonic_seconds()
-        request = Request()
-        pairs: list[tuple[bytes, bytes]] = scope["headers"]
-        request.headers = headers = dict(pairs)
+    def serve(self, request: Request) -> None:
+        """Answer one request: at once where nothing has to be waited for, by the engine, else in a task."""
+        request.started_seconds = monotonic_seconds()
         request.app = self.services
         request.table = self.table
-        request.scope = scope
-        given_id = headers.get(b"x-request-id")
+        given_id = request.headers.get(b"x-request-id")
         if given_id is not None and _is_sane_token(given_id):
             request.request_id = given_id.decode()
         else:
             request.request_id = f"{self._request_prefix}{next(self._request_ids):06x}"
         try:
-            if len(headers) != len(pairs):
-                refuse_repeated(pairs)
-            response = await self._answer(request, receive, started)
+            if request.repeated:
+                refuse_repeated(request.repeated)
+            answer = self._begin(request)
         except ProblemError as error:
-            response = self._refuse(request, error)
+            answer = self._refuse(request, error)
+        except Exception as error:  # noqa: BLE001 - no request, however odd, ends in a 500 or a stack trace
+            answer = self._refuse(request, self._name(error, request))
+        if isinstance(answer, Response):
+            self._respond(request, answer)
+        elif answer is None:
+            self._start(self._go_on(request))
+        elif isinstance(answer, Queued):
+            self._submit(request, answer)
+        else:
+            self._start(self._wait(request, answer))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _submit(self, request: Request, queued: Queued) -> None:
+        try:
+            queue_command(
+                self.services,
+                queued.submission,
+                lambda outcome: self._complete(request, queued, outcome),
+            )
+        except ProblemError as error:
+            self._respond(request, self._refuse(request, error))
+
+    def _complete(self, request: Request, queued: Queued, outcome: Outcome | Exception) -> None:
+        """Answer with what a queued command came to."""
+        try:
+            if isinstance(outcome, ProblemError):
+                response = self._refuse(request, outcome)
+            elif isinstance(outcome, Exception):
+                response = self._refuse(request, self._name(outcome, request))
+            else:
+                response = queued.show(outcome)
+            self._respond(request, response)
+        except Exception as error:  # noqa: BLE001 - what one caller is told must not stop the answers of others
+            self._respond(request, self._refuse(request, self._name(error, request)))
+
+    async def _go_on(self, request: Request) -> None:
+        """Answer a request for which something must be waited for before its handler may begin."""
+        await self._wait(request, self._read_and_handle(request))
+
+    async def _read_and_handle(self, request: Request) -> Response | Queued:
+        bound = request.bound
+        assert bound is not None
+        route = bound.route
+        if route.scope is not None:
+            header = presented_key(request.headers)
+            known = self._keys.recall(header, request.started_seconds)
+            if known is None:
+                known = await self._keys.find(header, request.request_id)
+            self._admit(request, route, known)
+            if known.requests_per_minute is not None and route.is_rate_limited:
+                await self._limit(request, known.environment_id, known.requests_per_minute)
+        self._read_target(request, bound)
+        if route.method != "GET":
+            raw = await receive_body(request, route.body_max_bytes)
+            _read_body(request, bound, raw)
+        answer = route.handler(request)
+        return await answer if isinstance(answer, Awaitable) else answer
+
+    async def _wait(self, request: Request, work: Awaitable[Response | Queued]) -> None:
+        """Answer with what ``work`` comes to."""
+        try:
+            answer = await work
+        except ProblemError as error:
+            answer = self._refuse(request, error)
         except ClientGoneError:
             return
         except asyncio.CancelledError:
@@ -142,68 +204,78 @@ class Application:
             if task is not None and task.cancelling():
                 raise
             # Not this request was cancelled but what it waited for: the server is stopping.
-            response = self._refuse(
-                request, UnavailableError("The server is stopping.", retry_after_seconds=1)
-            )
+            stopping = UnavailableError("The server is stopping.", retry_after_seconds=1)
+            answer = self._refuse(request, stopping)
         except Exception as error:  # noqa: BLE001 - no request, however odd, ends in a 500 or a stack trace
-            response = self._refuse(request, self._name(error, request))
-        if request.bound is not None:
-            request.bound.tally.count(response.status, monotonic_seconds() - started)
-            if self._flushing is None:
-                self._flushing = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
-        await _send(send, request, response)
+            answer = self._refuse(request, self._name(error, request))
+        if isinstance(answer, Queued):
+            self._submit(request, answer)
+        else:
+            self._respond(request, answer)
 
-    async def _answer(self, request: Request, receive: Receive, started: float) -> Response:
-        scope = request.scope
-        raw_path: bytes = scope["raw_path"]
-        method: str = scope["method"]
-        segments: list[bytes] = []
-        known_path = self._known_paths.get(raw_path) if method == "GET" else None
+    def _begin(self, request: Request) -> Response | Queued | Awaitable[Response | Queued] | None:
+        """Everything up to the handler; None when something must be waited for first."""
+        raw_path = request.raw_path
+        verb = request.verb
+        known_path = self._known_paths.get(raw_path) if verb == "GET" else None
         if known_path is not None:
             bound, request.params, request.customer = known_path
         else:
             found = self.table.find(raw_path)
             if found is None:
                 raise NotFoundError("There is nothing at this path.")
-            methods, segments = found
-            bound = methods.get("GET" if method == "HEAD" else method)
+            methods, request.segments = found
+            bound = methods.get("GET" if verb == "HEAD" else verb)
             if bound is None:
-                return self._answer_method(request, method, methods)
+                return self._answer_method(request, verb, methods)
         request.bound = bound
         request.route = route = bound.route
         request.method = route.method
         if route.scope is not None:
-            header = presented_key(request.headers)
-            known = self._keys.recall(header, started) or await self._keys.find(header, request.request_id)
-            request.caller = caller = known.as_caller(request.request_id)
-            if known.scopes:
-                caller.require_scope(route.scope)
-            if known.requests_per_minute is not None and route.is_rate_limited:
-                await self._limit(request, known.environment_id, known.requests_per_minute)
-        if segments:
-            read_path(request, bound, segments)
-            if method == "GET" and len(raw_path) <= KNOWN_PATH_BYTES_MAX:
-                self._know_path(raw_path, bound, request)
+            known = self._keys.recall(presented_key(request.headers), request.started_seconds)
+            if known is None or (known.requests_per_minute is not None and route.is_rate_limited):
+                return None
+            self._admit(request, route, known)
+        if route.method != "GET":
+            raw = take_body(request, route.body_max_bytes)
+            if raw is None:
+                return None
+            self._read_target(request, bound)
+            _read_body(request, bound, raw)
+        else:
+            self._read_target(request, bound)
+        return route.handler(request)
+
+    @staticmethod
+    def _admit(request: Request, route: Route, known: KnownCaller) -> None:
+        request.caller = caller = known.as_caller(request.request_id)
+        if known.scopes:
+            assert route.scope is not None
+            caller.require_scope(route.scope)
+
+    def _read_target(self, request: Request, bound: BoundRoute) -> None:
+        """Path parameters and query."""
+        if request.segments:
+            read_path(request, bound, request.segments)
+            if request.verb == "GET" and len(request.raw_path) <= KNOWN_PATH_BYTES_MAX:
+                self._know_path(request.raw_path, bound, request)
         readers: Readers = bound.reads
-        query_string: bytes = scope["query_string"]
         if readers.query is not None:
-            request.query, customer = readers.query.read(query_string)
+            request.query, customer = readers.query.read(request.query_string)
             if customer is not None:
                 request.customer = customer
-        elif query_string and route.scope is not None:
-            readers.no_query.read(query_string)
-        if route.method != "GET":
-            raw = await receive_body(receive, route.body_max_bytes, request.headers.get(b"content-length"))
-            if readers.body is None:
-                request.raw_body = raw
-            else:
-                check_envelope(request.headers, is_empty=not raw)
-                read_json(request, readers, raw, _fingerprint_path(bound, request))
-        response = await route.handler(request)
+        elif request.query_string and bound.route.scope is not None:
+            readers.no_query.read(request.query_string)
+
+    def _respond(self, request: Request, response: Response) -> None:
         body = response.body
         if body is not None and type(body) is not bytes:
             response.body = _encode(body)
-        return response
+        if request.bound is not None:
+            request.bound.tally.count(response.status, monotonic_seconds() - request.started_seconds)
+            if self._flushing is None:
+                self._flushing = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+        request.connection.respond(request, response)
 
     def _flush(self) -> None:
         self._flushing = None
@@ -256,7 +328,7 @@ class Application:
             headers.append((b"www-authenticate", b'Bearer realm="quotastack"'))
         elif status == 413:
             # What is left of the body is not read, so the connection cannot be used again.
-            headers.append((b"connection", b"close"))
+            request.keep_alive = False
         body = encode_problem(
             error, base_url=request.base_url, instance=request.path, request_id=request.request_id
         )
@@ -267,39 +339,11 @@ def _fingerprint_path(bound: BoundRoute, request: Request) -> str:
     return "\x00".join((bound.template, *request.params.values())) if bound.parameters else bound.template
 
 
-async def _send(send: Send, request: Request, response: Response) -> None:
-    body: bytes | None = response.body
-    encoded = b"" if body is None else body
-    headers: list[tuple[bytes, bytes]] = [
-        (b"content-type", response.content_type),
-        (b"content-length", b"%d" % len(encoded)),
-        (b"x-request-id", request.request_id.encode()),
-    ]
-    if body is None:
-        # Neither a type nor, on a 204, a length belongs to no body.
-        del headers[0 : 2 if response.status == 204 else 1]
-    if response.headers:
-        headers += response.headers
-    if request.limit_headers:
-        headers += request.limit_headers
-    # Taken out, so that scope and exchange do not hold each other until the collector comes.
-    cycle = request.scope.pop(CYCLE, None)
-    if cycle is not None and answer_at_once(cycle, response.status, headers, encoded):
-        return
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    is_head = request.scope["method"] == "HEAD"
-    await send({"type": "http.response.body", "body": b"" if is_head else encoded})
-
-
-async def _serve_other(scope: Scope, receive: Receive, send: Send) -> None:
-    """Lifespan: what runs in the background belongs to ``services``, so there is nothing to start here."""
-    if scope["type"] != "lifespan":
-        await send({"type": "websocket.close", "code": 1000})
-        return
-    while True:
-        message = await receive()
-        if message["type"] == "lifespan.startup":
-            await send({"type": "lifespan.startup.complete"})
-        else:
-            await send({"type": "lifespan.shutdown.complete"})
-            return
+def _read_body(request: Request, bound: BoundRoute, raw: bytes) -> None:
+    """Body and idempotency key."""
+    readers: Readers = bound.reads
+    if readers.body is None:
+        request.raw_body = raw
+    else:
+        check_envelope(request.headers, is_empty=not raw)
+        read_json(request, readers, raw, _fingerprint_path(bound, request))

@@ -5,6 +5,7 @@ The GET checks are the hottest operation of all: a repeated one is answered with
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -151,19 +152,23 @@ def _read_dimensions(text: str | UnsetType) -> dict[str, str]:
     return found
 
 
-async def _check(request: Request, metric_key: str) -> Response:
+def _check(request: Request, metric_key: str) -> Response | Awaitable[Response]:
     query: CheckQuery | NamedCheckQuery = request.query
-    customer = request.the_customer
-    is_strong = query.consistency == "strong"
-    memo_key = (metric_key, request.scope["query_string"])
-    if not is_strong:
-        kept = recall_check(request.app, request.caller, customer, memo_key)
+    memo_key = (metric_key, request.query_string)
+    if query.consistency != "strong":
+        kept = recall_check(request.app, request.caller, request.the_customer, memo_key)
         if kept is not None:
             return Response(200, kept)
+    return _decide_check(request, query, metric_key, memo_key)
+
+
+async def _decide_check(
+    request: Request, query: CheckQuery | NamedCheckQuery, metric_key: str, memo_key: tuple[str, bytes]
+) -> Response:
     body = await check_entitlement(
         request.app,
         request.caller,
-        customer,
+        request.the_customer,
         EntitlementQuery(
             billable_metric_key=metric_key,
             units=_given(query.units),
@@ -171,20 +176,20 @@ async def _check(request: Request, metric_key: str) -> Response:
             dimensions=_read_dimensions(query.dimensions),
             explain=query.explain,
         ),
-        strong=is_strong,
+        strong=query.consistency == "strong",
         memo_key=memo_key,
     )
     return Response(200, body)
 
 
-async def get_check(request: Request) -> Response:
+def get_check(request: Request) -> Response | Awaitable[Response]:
     """The answer, for a customer and a metric in the path."""
-    return await _check(request, request.params["billable_metric_key"])
+    return _check(request, request.params["billable_metric_key"])
 
 
-async def get_named_check(request: Request) -> Response:
+def get_named_check(request: Request) -> Response | Awaitable[Response]:
     """The answer, for a customer and a metric in the query."""
-    return await _check(request, request.query.billable_metric_key)
+    return _check(request, request.query.billable_metric_key)
 
 
 async def get_entitlements(request: Request) -> Response:

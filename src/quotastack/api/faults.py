@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
@@ -37,7 +38,7 @@ _EXPECTED: Final = {
     "StrType": (str,),
     "DateTimeType": (str, datetime),
     "UUIDType": (str,),
-    "DecimalType": (str,),
+    "DecimalType": (str, int, float),
     "EnumType": (str,),
     "ListType": (list,),
     "VarTupleType": (list,),
@@ -56,7 +57,7 @@ _WANTED: Final = {
     "StrType": "a string",
     "DateTimeType": "an RFC 3339 time in a string",
     "UUIDType": "a UUID",
-    "DecimalType": "a decimal string",
+    "DecimalType": "a number or a decimal string",
     "ListType": "an array",
     "VarTupleType": "an array",
     "SetType": "an array",
@@ -183,6 +184,13 @@ def _check_number(info: Any, value: Any, pointer: str, _marks: dict[str, Any]) -
             return
 
 
+def _check_decimal(_info: Any, value: Any, pointer: str, _marks: dict[str, Any]) -> Iterator[FieldFault]:
+    try:
+        msgspec.convert(value, Decimal)
+    except msgspec.ValidationError:
+        yield FieldFault(pointer, "must be a number in decimal digits, such as 0.5.")
+
+
 def _check_text(info: Any, value: str, pointer: str, marks: dict[str, Any]) -> Iterator[FieldFault]:
     if info.min_length is not None and len(value) < info.min_length:
         yield FieldFault(pointer, f"must have at least {info.min_length} character(s).")
@@ -261,6 +269,7 @@ def _check_struct(
 _CHECKS: Final[dict[str, Callable[[Any, Any, str, dict[str, Any]], Iterator[FieldFault]]]] = {
     "IntType": _check_number,
     "FloatType": _check_number,
+    "DecimalType": _check_decimal,
     "StrType": _check_text,
     "DateTimeType": _check_instant,
     "ListType": _check_array,

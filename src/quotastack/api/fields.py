@@ -136,7 +136,13 @@ Dimensions = Annotated[
 ]
 OveragePolicy = Literal["block", "allow", "notify"]
 IdempotencyKeyField = Annotated[
-    str, Meta(min_length=1, max_length=257, description="Stands for the `Idempotency-Key` header.")
+    str,
+    Meta(
+        min_length=1,
+        max_length=257,
+        description="Stands for the `Idempotency-Key` header.",
+        extra_json_schema={"pattern": "^[!-~]+$"},
+    ),
 ]
 
 

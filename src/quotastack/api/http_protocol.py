@@ -1,138 +1,399 @@
-"""The HTTP parser's protocol with bounds: how large the head of a request may be, and how long it may take.
+"""HTTP/1.1 on one connection: requests read, handed to the application in their order, answers written whole.
 
-uvicorn's own has neither, so one connection could fill the memory, and many slow ones the table of connections. What
-is not HTTP at all is answered with a problem, like every other refusal.
+llhttp parses; uvicorn owns the sockets and the stopping, this the connection. An ASGI server starts a task, two
+queues and a dictionary for each request, which cost more than a check; here a request is one object, and an answer
+that is known at once is written before the next byte is read. Bounded: how large the head of a request may be and how
+long it may take, how much of a body waits unasked for, how many answers wait unread.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+from collections import deque
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+import httptools
 
 from quotastack.api.errors import encode_problem
+from quotastack.api.routing import Request, Response
 from quotastack.core.errors import MalformedRequestError
 
 if TYPE_CHECKING:
-    from asyncio import TimerHandle, Transport
+    from asyncio import Future, TimerHandle, Transport
+
+    from uvicorn import Config
+    from uvicorn.server import ServerState
 
 HEAD_MAX_BYTES: Final = 64 * 1024
 HEAD_SECONDS: Final = 30.0
+# What arrives of a body before the application asks for it.
+EARLY_BODY_BYTES: Final = 64 * 1024
+
+STATUS_LINES: Final = {
+    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus
+}
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-# Where the application finds the exchange that a request belongs to; servers other than ours do not set it.
-CYCLE: Final = "quotastack.cycle"
+class Answers(Protocol):
+    """What the application has to offer a connection."""
 
-
-def answer_at_once(cycle: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
-    """Write a whole answer in one piece; false when it has to go the long way through ``send``.
-
-    ``send`` takes the head and the body apart and writes each: two system calls, which were two fifths of the
-    time of a check. ``headers`` hold the right ``content-length`` and nothing of a caller's that was not looked at.
-    """
-    if (
-        cycle.response_started
-        or cycle.disconnected
-        or cycle.flow.write_paused
-        or not cycle.keep_alive
-        or cycle.scope["method"] == "HEAD"
-    ):
-        return False
-    parts = [STATUS_LINE[status]]
-    for name, value in cycle.default_headers:
-        parts += (name, b": ", value, b"\r\n")
-    for name, value in headers:
-        parts += (name, b": ", value, b"\r\n")
-    parts += (b"\r\n", body)
-    cycle.response_started = True
-    cycle.waiting_for_100_continue = False
-    cycle.transport.write(b"".join(parts))
-    cycle.response_complete = True
-    cycle.message_event.set()
-    cycle.on_response()
-    return True
+    def serve(self, request: Request) -> None:
+        """Answer with ``request.connection.respond``, at once or later, exactly once."""
+        ...
 
 
 class HeadTooLargeError(Exception):
     """The request line and the headers are together above the bound."""
 
 
-class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol; pass it to ``uvicorn.Config(http=...)``."""
+class TargetError(Exception):
+    """What stands for the path is none."""
 
-    _is_in_head = False
-    _head_bytes = 0
-    _chunk_bytes = 0
-    _head_timer: TimerHandle | None = None
-    _refusal = "The request is not HTTP/1.1."
 
-    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+class HttpProtocol(asyncio.Protocol):
+    """One connection; pass the class to ``uvicorn.Config(http=...)`` with an ``Answers`` as the application.
+
+    ``server_state`` is uvicorn's: the connections that its stop waits for, and the headers of every answer.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],  # noqa: ARG002 - uvicorn passes it
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        if not config.loaded:
+            config.load()
+        # uvicorn wraps what it takes for ASGI; the application itself stands in its configuration.
+        self._application: Answers = config.app  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+        self._loop = _loop or asyncio.get_event_loop()
+        self._state = server_state
+        self._idle_seconds = config.timeout_keep_alive
+        self._parser = httptools.HttpRequestParser(self)
+        # What follows a request that closes the connection is nobody's; without this it would be an error.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._transport: Transport
+        self._scheme = "http"
+        # Parsed and not yet served; the one that is served; the one whose parts the parser is telling.
+        self._queue: deque[Request] = deque()
+        self._current: Request | None = None
+        self._incoming: Request | None = None
+        self._body_waiter: Future[None] | None = None
+        self._body_limit = 0
+        self._is_in_head = False
+        self._head_bytes = 0
+        self._chunk_bytes = 0
+        self._head_timer: TimerHandle | None = None
+        self._idle_timer: TimerHandle | None = None
+        self._idle_since = 0.0
+        self._refusal: MalformedRequestError | None = None
+        self._is_pumping = False
+        self._is_paused = False
+        self._is_stopping = False
+        self._is_write_paused = False
+
+    # The connection
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # pyright: ignore[reportIncompatibleMethodOverride]
         """Expect a first request in time."""
-        super().connection_made(transport)
-        self._head_timer = asyncio.get_running_loop().call_later(HEAD_SECONDS, self._give_up)
+        self._transport = transport
+        self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        self._state.connections.add(self)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        self._head_timer = self._loop.call_later(HEAD_SECONDS, self._give_up)
+        self._idle_since = self._loop.time()
+        self._idle_timer = self._loop.call_later(self._idle_seconds, self._look_idle)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Expect nothing any more."""
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name is asyncio's
+        """Expect nothing any more; what is being carried out goes on without its caller."""
+        self._state.connections.discard(self)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         self._stop_timer()
-        super().connection_lost(exc)
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self._queue.clear()
+        for request in (self._current, self._incoming):
+            if request is not None:
+                request.is_lost = True
+        self._incoming = None
+        self._wake()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; a head that is still not complete is measured and timed."""
+        """Parse what came, serve what is complete; a head that is still not complete is measured and timed."""
+        if self._refusal is not None:
+            return
         self._chunk_bytes = len(data)
-        super().data_received(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # Answered as the plain request that it is too, and closed: what follows would be another protocol's.
+            pass
+        except httptools.HttpParserError as error:
+            self._refuse(error)
+            return
         if self._is_in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_MAX_BYTES:
-                self._refuse_head()
+                self._refuse(HeadTooLargeError())
             elif self._head_timer is None:
-                self._head_timer = asyncio.get_running_loop().call_later(HEAD_SECONDS, self._give_up)
+                self._head_timer = self._loop.call_later(HEAD_SECONDS, self._give_up)
+        if self._queue and self._current is None:
+            self._pump()
+        if self._queue:
+            self._pause()
+        elif self._is_paused and self._current is None:
+            self._go_on()
+
+    def shutdown(self) -> None:
+        """Close now if nobody waits for an answer, else after the answer (uvicorn asks this of each connection)."""
+        self._is_stopping = True
+        if self._current is None:
+            self._transport.close()
+
+    def pause_writing(self) -> None:
+        """The caller does not read its answers: it is not served meanwhile."""
+        self._is_write_paused = True
+        self._pause()
+
+    def resume_writing(self) -> None:
+        """The caller reads again."""
+        self._is_write_paused = False
+        self._go_on()
+
+    # The parser's findings
 
     def on_message_begin(self) -> None:
         """A head begins."""
         self._is_in_head = True
         self._head_bytes = 0
-        super().on_message_begin()
+        self._incoming = request = Request()
+        request.connection = self
+        request.target = b""
+        request.headers = {}
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request target."""
+        assert self._incoming is not None
+        self._incoming.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; a repeated one is noted, the last of it counts."""
+        request = self._incoming
+        assert request is not None
+        headers = request.headers
+        name = name.lower()
+        if name in headers:
+            request.repeated = (*request.repeated, name)
+        headers[name] = value
 
     def on_headers_complete(self) -> None:
-        """The head is complete."""
+        """The head is complete: the request takes its place in the queue, its body may still come."""
         self._is_in_head = False
         if self._head_timer is not None:
             self._stop_timer()
+        request = self._incoming
+        assert request is not None
         if self._head_bytes + self._chunk_bytes > HEAD_MAX_BYTES:
-            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            size = len(request.target)
+            size += sum(len(name) + len(value) + 4 for name, value in request.headers.items())
             if size > HEAD_MAX_BYTES:
-                self._refusal = f"The request line and headers have more than {HEAD_MAX_BYTES} bytes."
                 raise HeadTooLargeError
-        super().on_headers_complete()
-        cycle: Any = self.cycle
-        cycle.scope[CYCLE] = cycle
+        parser = self._parser
+        request.verb = parser.get_method().decode("ascii")
+        request.keep_alive = (
+            parser.should_keep_alive() and parser.get_http_version() == "1.1" and not parser.should_upgrade()
+        )
+        request.scheme = self._scheme
+        _split_target(request)
+        self._queue.append(request)
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the name is uvicorn's
-        """Answer what the parser refused; ``msg`` is uvicorn's, ours says more."""
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body; more than a little is read only when it is asked for."""
+        request = self._incoming
+        assert request is not None
+        if request.is_answered:
+            return
+        if not request.raw:
+            request.raw = body
+        else:
+            if type(request.raw) is bytes:
+                request.raw = bytearray(request.raw)
+            request.raw += body
+        size = len(request.raw)
+        if self._body_waiter is not None:
+            if size > self._body_limit:
+                self._wake()
+        elif size > EARLY_BODY_BYTES:
+            self._pause()
+
+    def on_message_complete(self) -> None:
+        """The request is complete."""
+        request = self._incoming
+        assert request is not None
+        request.is_complete = True
+        self._incoming = None
+        if self._body_waiter is not None:
+            self._wake()
+
+    # Serving
+
+    def _pump(self) -> None:
+        """Serve what waits, one after the other, until one takes longer."""
+        if self._is_pumping:
+            return
+        self._is_pumping = True
+        try:
+            while self._queue and self._current is None and not self._is_write_paused:
+                self._current = request = self._queue.popleft()
+                self._application.serve(request)
+        finally:
+            self._is_pumping = False
+
+    async def read_body(self, request: Request, max_bytes: int) -> None:
+        """Return once the body is complete, above ``max_bytes``, or the caller is gone."""
+        if request.headers.get(b"expect", b"").lower() == b"100-continue" and not request.raw:
+            self._transport.write(CONTINUE)
+        self._body_limit = max_bytes
+        while not (request.is_complete or request.is_lost or len(request.raw) > max_bytes):
+            self._body_waiter = self._loop.create_future()
+            self._go_on()
+            try:
+                await self._body_waiter
+            finally:
+                self._body_waiter = None
+
+    def respond(self, request: Request, response: Response) -> None:
+        """Write the answer of the request that is being served, and go on with the next."""
+        self._current = None
+        request.is_answered = True
+        request.raw = b""
+        if request.is_lost or self._transport.is_closing():
+            return
+        keep_alive = request.keep_alive and not self._is_stopping
+        self._transport.write(self._encode(request, response, keep_alive=keep_alive))
+        self._state.total_requests += 1
+        self._idle_since = self._loop.time()
+        if not keep_alive:
+            self._transport.close()
+        elif self._refusal is not None and not self._queue:
+            self._write_refusal()
+        elif not self._is_pumping:
+            if self._queue:
+                self._pump()
+            self._go_on()
+
+    def _encode(self, request: Request, response: Response, *, keep_alive: bool) -> bytes:
+        body: bytes | None = response.body
+        encoded = b"" if body is None else body
+        parts = [STATUS_LINES[response.status]]
+        for name, value in self._state.default_headers:
+            parts += (name, b": ", value, b"\r\n")
+        if body is not None:
+            parts += (b"content-type: ", response.content_type, b"\r\n")
+        if body is not None or response.status != 204:
+            parts.append(b"content-length: %d\r\n" % len(encoded))
+        parts += (b"x-request-id: ", request.request_id.encode(), b"\r\n")
+        for headers in (response.headers, request.limit_headers):
+            for name, value in headers:
+                parts += (name, b": ", value, b"\r\n")
+        parts.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
+        if request.verb != "HEAD":
+            parts.append(encoded)
+        return b"".join(parts)
+
+    # What is not HTTP, or comes too slowly
+
+    def _refuse(self, error: Exception) -> None:
+        """Answer what cannot be parsed, after what was asked before it."""
+        self._is_in_head = False
+        self._stop_timer()
+        cause = error if isinstance(error, HeadTooLargeError) else error.__context__
+        told = (
+            f"The request line and headers have more than {HEAD_MAX_BYTES} bytes."
+            if isinstance(cause, HeadTooLargeError)
+            else "The request is not HTTP/1.1."
+        )
+        self._refusal = MalformedRequestError(told)
+        broken, self._incoming = self._incoming, None
+        if broken is not None and not broken.is_complete and broken is not self._current:
+            if broken in self._queue:
+                self._queue.remove(broken)
+        elif broken is not None and broken is self._current and not broken.is_complete:
+            # Its own body is broken: whoever waits for the rest is told that nobody will send it.
+            broken.is_lost = True
+            self._wake()
+            self._current = None
+        if self._current is None and self._queue:
+            self._pump()
+        if self._current is None and not self._transport.is_closing():
+            self._write_refusal()
+
+    def _write_refusal(self) -> None:
+        assert self._refusal is not None
         request_id = f"req_{secrets.token_hex(9)}"
-        error = MalformedRequestError(self._refusal)
-        body = encode_problem(error, base_url="", instance="", request_id=request_id)
-        self.transport.write(
+        body = encode_problem(self._refusal, base_url="", instance="", request_id=request_id)
+        self._transport.write(
             b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nconnection: close\r\n"
             b"content-length: %d\r\nx-request-id: %s\r\n\r\n%s" % (len(body), request_id.encode(), body)
         )
-        self.transport.close()
-
-    def _refuse_head(self) -> None:
-        self._is_in_head = False
-        self._refusal = f"The request line and headers have more than {HEAD_MAX_BYTES} bytes."
-        self.send_400_response("")
+        self._transport.close()
 
     def _give_up(self) -> None:
         """Close a connection whose head does not come; one that is being answered gets its answer first."""
         self._head_timer = None
-        cycle: Any = self.cycle
-        if cycle is None or cycle.response_complete:
-            self.transport.close()
+        if self._current is None:
+            self._transport.close()
+        else:
+            self._current.keep_alive = False
+
+    def _look_idle(self) -> None:
+        """Close a connection that nobody has used for a while: one timer for each, not one for each request."""
+        left_seconds = self._idle_since + self._idle_seconds - self._loop.time()
+        if left_seconds <= 0 and self._current is None and not self._queue:
+            self._transport.close()
+            return
+        self._idle_timer = self._loop.call_later(max(left_seconds, 1.0), self._look_idle)
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _wake(self) -> None:
+        if self._body_waiter is not None and not self._body_waiter.done():
+            self._body_waiter.set_result(None)
+
+    def _pause(self) -> None:
+        if not self._is_paused and not self._transport.is_closing():
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def _go_on(self) -> None:
+        if self._is_write_paused:
+            return
+        if self._queue and self._current is None:
+            self._pump()
+        if self._is_paused and not self._queue and not self._transport.is_closing():
+            self._is_paused = False
+            self._transport.resume_reading()
+
+
+def _split_target(request: Request) -> None:
+    """Path and query of the request target.
+
+    Raises:
+        TargetError, httptools.HttpParserInvalidURLError: it is neither a path nor an address.
+    """
+    target = request.target
+    if not target.isascii():
+        raise TargetError
+    if target[:1] == b"/" and b"#" not in target:
+        request.raw_path, _, request.query_string = target.partition(b"?")
+        return
+    parsed = httptools.parse_url(target)
+    if parsed.path is None:
+        raise TargetError
+    request.raw_path = parsed.path
+    request.query_string = parsed.query or b""

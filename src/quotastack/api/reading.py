@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -25,8 +25,6 @@ from quotastack.core.errors import (
 )
 from quotastack.core.idempotency import make_idempotency_key, read_key_text
 from quotastack.core.ids import read_uuid
-
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
 BODY_SECONDS: Final = 30.0
 ONCE: Final = frozenset(
@@ -77,18 +75,15 @@ class Readers:
         return self.is_customer_required or (self.query is not None and self.query.customer_rule is not None)
 
 
-def refuse_repeated(pairs: Sequence[tuple[bytes, bytes]]) -> None:
-    """Refuse a request in which a header that decides something stands twice.
+def refuse_repeated(names: Sequence[bytes]) -> None:
+    """Refuse a request in which a header that decides something stands twice; ``names`` are those that do.
 
     Raises:
         MalformedRequestError: naming the header.
     """
-    seen: set[bytes] = set()
-    for name, _value in pairs:
+    for name in names:
         if name in ONCE:
-            if name in seen:
-                raise MalformedRequestError(f"The header {name.decode()} is there twice.")
-            seen.add(name)
+            raise MalformedRequestError(f"The header {name.decode()} is there twice.")
 
 
 def read_path(request: Request, bound: BoundRoute, segments: list[bytes]) -> None:
@@ -124,43 +119,41 @@ def _no_uuid(bound: BoundRoute, name: str) -> NotFoundError | CustomerNotFoundEr
     return NotFoundError("There is no such object: its id is not a UUID.")
 
 
-async def receive_body(receive: Receive, max_bytes: int, declared: bytes | None) -> bytes:
-    """The whole body.
+def take_body(request: Request, max_bytes: int) -> bytes | None:
+    """The whole body, or None while some of it is still to come.
+
+    Raises:
+        PayloadTooLargeError: declared or found to be above the limit; the rest is not read.
+    """
+    if len(request.raw) > max_bytes:
+        raise _too_large(max_bytes)
+    if request.is_complete:
+        return bytes(request.raw)
+    declared = request.headers.get(b"content-length")
+    if declared is not None and declared.isdigit() and int(declared[:20]) > max_bytes:
+        raise _too_large(max_bytes)
+    return None
+
+
+async def receive_body(request: Request, max_bytes: int) -> bytes:
+    """The whole body, waited for.
 
     Raises:
         PayloadTooLargeError: declared or found to be above the limit; the rest is not read.
         MalformedRequestError: it did not arrive in thirty seconds.
         ClientGoneError: the caller hung up.
     """
-    if declared is not None and declared.isdigit() and int(declared[:20]) > max_bytes:
-        raise _too_large(max_bytes)
-    message = await receive()
-    if message["type"] == "http.disconnect":
+    body = take_body(request, max_bytes)
+    if body is None:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                await request.connection.read_body(request, max_bytes)
+        except TimeoutError:
+            raise MalformedRequestError("The body did not arrive in time.") from None
+        body = take_body(request, max_bytes)
+    if body is None:
         raise ClientGoneError
-    body: bytes = message.get("body", b"")
-    if len(body) > max_bytes:
-        raise _too_large(max_bytes)
-    if not message.get("more_body"):
-        return body
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await _receive_rest(receive, body, max_bytes)
-    except TimeoutError:
-        raise MalformedRequestError("The body did not arrive in time.") from None
-
-
-async def _receive_rest(receive: Receive, first: bytes, max_bytes: int) -> bytes:
-    body = bytearray(first)
-    has_more = True
-    while has_more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        body += message.get("body", b"")
-        if len(body) > max_bytes:
-            raise _too_large(max_bytes)
-        has_more = message.get("more_body", False)
-    return bytes(body)
+    return body
 
 
 def _too_large(max_bytes: int) -> PayloadTooLargeError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from msgspec import UNSET, UnsetType
 
@@ -20,19 +21,28 @@ from quotastack.api.fields import (
     Units,
 )
 from quotastack.api.pagination import PageOf, page_response, read_page
-from quotastack.api.routing import REPLAYED, Request, Response, Route
+from quotastack.api.routing import Queued, Request, Response, Route, show_outcome
 from quotastack.core.commits import CommitReservation
 from quotastack.core.errors import FieldFault, ValidationFailedError
 from quotastack.core.reservation_views import ReservationView
-from quotastack.core.reservations import TTL_SECONDS_DEFAULT, ExtendReservation, Reserve
+from quotastack.core.reservations import (
+    TTL_SECONDS_DEFAULT,
+    ExtendReservation,
+    OneReservation,
+    ReleaseReservation,
+    Reserve,
+)
+from quotastack.services.commands import Submission
 from quotastack.services.reservations import (
-    commit_reservation,
-    extend_reservation,
+    change_reservation,
     list_reservations,
+    note_reserved,
     read_reservation,
-    release_reservation,
     reserve,
 )
+
+if TYPE_CHECKING:
+    from quotastack.services.commands import Outcome
 
 TAG: Final = "Reservations"
 
@@ -99,7 +109,7 @@ def _check_terms(body: ReserveBody) -> None:
         raise ValidationFailedError(f"{faults[0].pointer[1:]}: {faults[0].detail}", errors=faults)
 
 
-async def post_reserve(request: Request) -> Response:
+def post_reserve(request: Request) -> Queued:
     """The new reservation."""
     body: ReserveBody = request.body
     _check_terms(body)
@@ -112,13 +122,27 @@ async def post_reserve(request: Request) -> Response:
         ttl_seconds=body.ttl_seconds,
         metadata={} if body.metadata is UNSET else body.metadata,
     )
-    outcome = await reserve(
-        request.app, request.caller, request.the_customer, command=command, key=request.the_key
-    )
-    return Response(outcome.status, outcome.body, headers=REPLAYED if outcome.is_replayed else ())
+    submission = reserve(request.caller, request.the_customer, command=command, key=request.the_key)
+
+    def show(outcome: Outcome) -> Response:
+        note_reserved(request.caller, outcome)
+        return show_outcome(outcome)
+
+    return Queued(submission, show)
 
 
-async def post_commit(request: Request) -> Response:
+def _change(request: Request, command: OneReservation) -> Queued | Awaitable[Queued]:
+    submission = change_reservation(request.app, request.caller, command=command, key=request.the_key)
+    if isinstance(submission, Submission):
+        return Queued(submission, show_outcome)
+    return _change_found(submission)
+
+
+async def _change_found(finding: Awaitable[Submission]) -> Queued:
+    return Queued(await finding, show_outcome)
+
+
+def post_commit(request: Request) -> Queued | Awaitable[Queued]:
     """The reservation, committed."""
     body: CommitBody = request.body
     command = CommitReservation(
@@ -126,24 +150,20 @@ async def post_commit(request: Request) -> Response:
         actual_units=_said(body.actual_units),
         actual_credits_mc=_said(body.actual_credits),
     )
-    outcome = await commit_reservation(request.app, request.caller, command=command, key=request.the_key)
-    return Response(outcome.status, outcome.body, headers=REPLAYED if outcome.is_replayed else ())
+    return _change(request, command)
 
 
-async def post_release(request: Request) -> Response:
+def post_release(request: Request) -> Queued | Awaitable[Queued]:
     """The reservation, released."""
-    outcome = await release_reservation(
-        request.app, request.caller, reservation_id=request.params["id"], key=request.the_key
-    )
-    return Response(outcome.status, outcome.body, headers=REPLAYED if outcome.is_replayed else ())
+    return _change(request, ReleaseReservation(reservation_id=request.params["id"]))
 
 
-async def post_extend(request: Request) -> Response:
+def post_extend(request: Request) -> Queued | Awaitable[Queued]:
     """The reservation with its new end."""
     body: ExtendBody = request.body
-    command = ExtendReservation(reservation_id=request.params["id"], ttl_seconds=body.ttl_seconds)
-    outcome = await extend_reservation(request.app, request.caller, command=command, key=request.the_key)
-    return Response(outcome.status, outcome.body, headers=REPLAYED if outcome.is_replayed else ())
+    return _change(
+        request, ExtendReservation(reservation_id=request.params["id"], ttl_seconds=body.ttl_seconds)
+    )
 
 
 async def get_reservations(request: Request) -> Response:

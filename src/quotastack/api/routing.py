@@ -8,8 +8,8 @@ are split first and percent-decoded afterwards, so ``%2F`` inside an external id
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -19,10 +19,12 @@ from quotastack.core.idempotency import IdempotencyKey
 from quotastack.services.caller import Caller
 
 if TYPE_CHECKING:
+    from quotastack.services.commands import Outcome, Submission
     from quotastack.services.container import Services
 
 JSON_TYPE: Final = b"application/json"
 NO_PARAMS: Final[Mapping[str, str]] = {}
+NO_SEGMENTS: Final[list[bytes]] = []
 CUSTOMER_FAMILIES: Final = ("customers/{customer_id}", "customer-by-external-id/{external_id}")
 BODY_MAX_BYTES: Final = 1024 * 1024
 
@@ -39,7 +41,11 @@ class Request:
     ``customer`` is set where the path, the body or the query names exactly one. ``raw_body`` is the decoded
     JSON as the fingerprint sees it: without ``idempotency_key``, aliases replaced by their real names.
     ``key`` is None only where the route does not require one, or on a ``dry_run``. ``headers`` have lower-case
-    byte names.
+    byte names; those that came more than once stand in ``repeated``.
+
+    What the connection keeps of it: ``verb`` is the method as sent (a HEAD is answered by the route of GET),
+    ``target`` what stands in the request line, ``raw`` the body as far as it came, ``is_complete`` whether that is all
+    of it, ``is_lost`` that the caller is gone, ``is_answered`` that the answer is written.
     """
 
     __slots__ = (
@@ -47,51 +53,83 @@ class Request:
         "body",
         "bound",
         "caller",
+        "connection",
         "customer",
         "headers",
+        "is_answered",
+        "is_complete",
+        "is_lost",
+        "keep_alive",
         "key",
         "limit_headers",
         "method",
         "params",
         "query",
+        "query_string",
+        "raw",
         "raw_body",
+        "raw_path",
+        "repeated",
         "request_id",
         "route",
-        "scope",
+        "scheme",
+        "segments",
+        "started_seconds",
         "table",
+        "target",
+        "verb",
     )
 
     app: Services
     body: Any
     bound: BoundRoute | None
     caller: Caller
+    connection: Connection
     customer: CustomerRef | None
-    headers: Headers
+    headers: dict[bytes, bytes]
+    is_answered: bool
+    is_complete: bool
+    is_lost: bool
+    keep_alive: bool
     key: IdempotencyKey | None
     limit_headers: Sequence[tuple[bytes, bytes]]
     method: str
     params: Mapping[str, str]
     query: Any
+    query_string: bytes
+    raw: bytes | bytearray
     raw_body: Any
+    raw_path: bytes
+    repeated: tuple[bytes, ...]
     request_id: str
     route: Route
-    scope: MutableMapping[str, Any]
+    scheme: str
+    segments: list[bytes]
+    started_seconds: float
     table: RouteTable
+    target: bytes
+    verb: str
 
     def __init__(self) -> None:
         self.body = None
         self.bound = None
         self.customer = None
+        self.is_answered = False
+        self.is_complete = False
+        self.is_lost = False
         self.key = None
         self.limit_headers = ()
         self.params = NO_PARAMS
         self.query = None
+        self.raw = b""
         self.raw_body = None
+        self.repeated = ()
+        self.segments = NO_SEGMENTS
 
     @property
     def path(self) -> str:
         """The path as it was sent, percent-encoding and all."""
-        return self.scope["raw_path"].decode("ascii", "backslashreplace")
+        return self.raw_path.decode("ascii", "backslashreplace")
 
     @property
     def base_url(self) -> str:
@@ -102,7 +140,7 @@ class Request:
         host = self.headers.get(b"host", b"")
         if not _is_sane_host(host):
             return ""
-        return f"{self.scope.get('scheme', 'http')}://{host.decode()}"
+        return f"{self.scheme}://{host.decode()}"
 
     @property
     def the_customer(self) -> CustomerRef:
@@ -144,7 +182,37 @@ def stored_response(status: int, body: bytes, *, replayed: bool) -> Response:
     return Response(status, body, headers=REPLAYED if replayed else ())
 
 
-Handler = Callable[[Request], Awaitable[Response]]
+class Queued:
+    """What a handler returns to leave the rest to the engine: the answer is what the command came to.
+
+    ``show`` makes the response of a committed outcome; a refusal is answered as everywhere. No task waits.
+    """
+
+    __slots__ = ("show", "submission")
+
+    def __init__(self, submission: Submission, show: Callable[[Outcome], Response]) -> None:
+        self.submission = submission
+        self.show = show
+
+
+def show_outcome(outcome: Outcome) -> Response:
+    """The answer that a command is bound to, fresh or again: same status, same bytes."""
+    return Response(outcome.status, outcome.body, headers=REPLAYED if outcome.is_replayed else ())
+
+
+Handler = Callable[[Request], Response | Queued | Awaitable[Response | Queued]]
+
+
+class Connection(Protocol):
+    """What a request came by."""
+
+    def respond(self, request: Request, response: Response) -> None:
+        """Write the answer, once."""
+        ...
+
+    async def read_body(self, request: Request, max_bytes: int) -> None:
+        """Return once the body is complete, above ``max_bytes``, or the caller is gone."""
+        ...
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -159,7 +227,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     ``path`` starts with ``/v1/``; ``/v1/{customer}/...`` declares both customer families at once. A parameter
     whose name ends in ``id`` must be a UUID (404 otherwise) and arrives in canonical form. ``scope`` None means
-    no authentication at all. ``answers`` maps each success status to the type of its body (None: empty), for
+    no authentication at all. ``handler`` returns the answer, a command whose outcome is the answer, or a coroutine of
+    either; what it can say without waiting it says without a task.
+
+    ``answers`` maps each success status to the type of its body (None: empty), for
     the OpenAPI document and the tests. ``errors`` are the slugs beyond those every route has. A POST without a
     ``body`` type takes no body or ``{}``; with ``reads="raw"`` the handler finds the bytes in ``raw_body``. Checks
     set ``is_rate_limited=False``; pages for people ``is_documented=False``.

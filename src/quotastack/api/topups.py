@@ -108,11 +108,26 @@ class TopupGrant(CustomerBody, frozen=True, kw_only=True):
     metadata: Metadata | UnsetType = UNSET
 
 
+FractionOfOne = Annotated[
+    ExactNumber,
+    Meta(
+        description="Above 0, at most 1: a number, or its decimal digits in a string, which are exact.",
+        # msgspec names the string only; a number is taken too.
+        extra_json_schema={
+            "type": ["string", "number"],
+            "pattern": r"^(0?\.[0-9]{1,30}|1(\.0{1,30})?)$",
+            "exclusiveMinimum": 0,
+            "maximum": 1,
+        },
+    ),
+]
+
+
 class TopupRefund(Body, frozen=True, kw_only=True):
     """How much to take back: all that is left, ``credits``, or a ``fraction`` of what was bought."""
 
     credits: PositiveAmount | UnsetType = UNSET
-    fraction: ExactNumber | UnsetType = UNSET
+    fraction: FractionOfOne | UnsetType = UNSET
     reason: LongText | UnsetType = UNSET
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -21,7 +22,7 @@ from quotastack.api.fields import (
 )
 from quotastack.api.json_body import BodyReader, named_customer
 from quotastack.api.pagination import PageOf, page_response, read_page
-from quotastack.api.routing import REPLAYED, Request, Response, Route
+from quotastack.api.routing import REPLAYED, Queued, Request, Response, Route, show_outcome
 from quotastack.core.errors import (
     FieldFault,
     IdempotencyKeyRequiredError,
@@ -31,6 +32,7 @@ from quotastack.core.errors import (
 from quotastack.core.idempotency import make_idempotency_key, read_key_text
 from quotastack.core.usage import RecordUsage
 from quotastack.core.usage_views import AcceptedView, ReversalView, UsageView
+from quotastack.services.commands import submit_command
 from quotastack.services.usage import (
     BatchEvent,
     accept_usage,
@@ -124,23 +126,30 @@ def _prefers_async(request: Request) -> bool:
     )
 
 
-async def post_usage(request: Request) -> Response:
+def post_usage(request: Request) -> Queued | Awaitable[Response]:
     """The charged event, or what it would be; 202 for a caller who does not wait."""
     body: UsageBody = request.body
     usage = _command(body)
     if body.dry_run:
-        outcome = await record_usage(request.app, request.caller, request.the_customer, usage=usage, key=None)
-        return Response(200, outcome.body)
-    if _prefers_async(request):
-        outcome = await accept_usage(
-            request.app, request.caller, request.the_customer, usage=usage, key=request.the_key
-        )
-        headers = (*REPLAYED, _APPLIED) if outcome.is_replayed else (_APPLIED,)
-        return Response(outcome.status, outcome.body, headers=headers)
-    outcome = await record_usage(
+        return _try_usage(request, usage)
+    if b"prefer" in request.headers and _prefers_async(request):
+        return _accept(request, usage)
+    return Queued(
+        record_usage(request.caller, request.the_customer, usage=usage, key=request.the_key), show_outcome
+    )
+
+
+async def _try_usage(request: Request, usage: RecordUsage) -> Response:
+    outcome = await submit_command(request.app, request.caller, request.the_customer, usage, key=None)
+    return Response(200, outcome.body)
+
+
+async def _accept(request: Request, usage: RecordUsage) -> Response:
+    outcome = await accept_usage(
         request.app, request.caller, request.the_customer, usage=usage, key=request.the_key
     )
-    return Response(outcome.status, outcome.body, headers=REPLAYED if outcome.is_replayed else ())
+    headers = (*REPLAYED, _APPLIED) if outcome.is_replayed else (_APPLIED,)
+    return Response(outcome.status, outcome.body, headers=headers)
 
 
 _reader = BodyReader(UsageBody)

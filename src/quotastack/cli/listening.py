@@ -12,7 +12,7 @@ from typing import Final
 import uvicorn
 
 from quotastack.api.app import create_app
-from quotastack.api.http_protocol import BoundedProtocol
+from quotastack.api.http_protocol import HttpProtocol
 from quotastack.runtime.embedded import EmbeddedError
 from quotastack.runtime.settings import Settings
 from quotastack.services.container import Services
@@ -38,9 +38,9 @@ class Server(uvicorn.Server):
 def make_server(settings: Settings, services: Services) -> Server:
     """The HTTP server of one process."""
     config = uvicorn.Config(
-        create_app(services),
+        create_app(services),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         loop="none",
-        http=BoundedProtocol,
+        http=HttpProtocol,
         ws="none",
         lifespan="off",
         interface="asgi3",

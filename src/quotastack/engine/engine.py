@@ -21,13 +21,14 @@ from quotastack.engine.environment_batch import BatchParts
 from quotastack.engine.environments import Environments, UnknownEnvironmentError, load_environment
 from quotastack.engine.lanes import Lane
 from quotastack.engine.listener import Listener
-from quotastack.engine.submission import Outcome, Pending, Submission
+from quotastack.engine.submission import Outcome, Pending, Submission, Ticket
 from quotastack.runtime.clock import monotonic_seconds
 from quotastack.runtime.random_ids import new_id, new_salt
 from quotastack.runtime.tenancy import environment_transaction
 from quotastack.store.states import load_states, read_clock, select_customer_ids
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from quotastack.core.customer_state import CustomerState
@@ -80,23 +81,24 @@ class Engine:
             await lane.stop()
         await self.listener.stop()
 
-    def submit_nowait(self, submission: Submission) -> asyncio.Future[Outcome]:
-        """Queue a command; the future has its outcome, or the refusal.
+    def submit_then(self, submission: Submission, tell: Callable[[Outcome | Exception], None]) -> None:
+        """Queue a command; ``tell`` is called once, with its outcome or the refusal, when it is committed.
 
         Raises:
-            UnavailableError: the lane is full.
+            UnavailableError: the lane is full; ``tell`` is not called.
         """
+        self._put(submission, Ticket(tell))
+
+    def _put(self, submission: Submission, future: asyncio.Future[Outcome] | Ticket) -> None:
         environment_id: str = submission.caller.environment_id
         ref = submission.customer
         customer_id: str | None = ref.customer_id
         if customer_id is None and ref.external_id is not None:
             customer_id = self.cache.find_customer_id(environment_id, ref.external_id)
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         pending = Pending(submission, customer_id, future, queued_at_seconds=monotonic_seconds())
         lanes = self.lanes
         lane = lanes[0] if len(lanes) == 1 else lanes[hash(customer_id or ref.external_id) % len(lanes)]
         lane.put(pending)
-        return future
 
     async def submit(self, submission: Submission) -> Outcome:
         """Carry out a command; returns once it is committed.
@@ -108,7 +110,9 @@ class Engine:
             UnavailableError: overloaded or the database cannot be reached; when the connection was
                 lost at COMMIT the outcome is unknown and the same key tells it.
         """
-        return await self.submit_nowait(submission)
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._put(submission, future)
+        return await future
 
     async def peek(self, caller: Any, ref: CustomerRef, *, strong: bool = False) -> tuple[Draft, Context]:
         """A customer brought up to now in memory; nothing is written.

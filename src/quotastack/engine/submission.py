@@ -12,6 +12,8 @@ from quotastack.core.customer_ref import CustomerRef
 from quotastack.core.idempotency import IdempotencyKey
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from quotastack.core.changes import Ran
     from quotastack.core.commands import Needs
 
@@ -45,6 +47,37 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     ran: tuple[Ran, ...] = ()
 
 
+class Ticket:
+    """Stands where a future would: calls ``tell`` at once, in the lane's own turn, with the outcome or the refusal.
+
+    ``tell`` does little and raises nothing. A command of a caller who hung up is carried out all the same.
+    """
+
+    __slots__ = ("_is_told", "_tell")
+
+    def __init__(self, tell: Callable[[Outcome | Exception], None]) -> None:
+        self._tell = tell
+        self._is_told = False
+
+    def done(self) -> bool:
+        """Whether it was told."""
+        return self._is_told
+
+    def cancelled(self) -> bool:
+        """Never."""
+        return False
+
+    def set_result(self, outcome: Outcome) -> None:
+        """Tell what was committed."""
+        self._is_told = True
+        self._tell(outcome)
+
+    def set_exception(self, error: Exception) -> None:
+        """Tell the refusal."""
+        self._is_told = True
+        self._tell(error)
+
+
 class Pending:
     """A submission that waits in a lane. ``customer_id`` is filled in once it is known."""
 
@@ -65,7 +98,7 @@ class Pending:
         self,
         submission: Submission,
         customer_id: str | None,
-        future: asyncio.Future[Outcome],
+        future: asyncio.Future[Outcome] | Ticket,
         *,
         queued_at_seconds: float,
     ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from quotastack.core.commands import Command
 from quotastack.core.customer_ref import CustomerRef
 from quotastack.core.errors import CustomerNotFoundError
@@ -11,6 +13,20 @@ from quotastack.runtime.tenancy import environment_transaction
 from quotastack.services.caller import Caller
 from quotastack.services.container import Services
 from quotastack.store.customers import select_deleted_customer
+
+# What a layer above needs of the engine's words stands here; it never asks the engine itself.
+__all__ = ["Outcome", "Submission", "queue_command", "settle_history", "submit_command"]
+
+
+def queue_command(
+    services: Services, submission: Submission, tell: Callable[[Outcome | Exception], None]
+) -> None:
+    """Have the engine carry out one command; ``tell`` is called once, with the outcome or the refusal.
+
+    Raises:
+        UnavailableError: more waits than can be taken; ``tell`` is not called.
+    """
+    services.engine.submit_then(submission, tell)
 
 
 async def submit_command(

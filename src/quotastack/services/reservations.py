@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from quotastack.core.commits import CommitReservation
 from quotastack.core.customer_ref import CustomerRef
 from quotastack.core.errors import NotFoundError
 from quotastack.core.reservation_views import ReservationView, view_hold
-from quotastack.core.reservations import ExtendReservation, OneReservation, ReleaseReservation, Reserve
+from quotastack.core.reservations import OneReservation, Reserve
+from quotastack.engine.submission import Submission
 from quotastack.runtime.tenancy import environment_transaction
-from quotastack.services.commands import settle_history, submit_command
+from quotastack.services.commands import settle_history
 from quotastack.store.reservations import ReservationRow, select_reservation, select_reservations
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from quotastack.core.customer_state import Hold
     from quotastack.core.idempotency import IdempotencyKey
     from quotastack.engine.submission import Outcome
@@ -33,78 +35,49 @@ def _remember_owner(environment_id: str, reservation_id: str, customer_id: str) 
         _owners.popitem(last=False)
 
 
-async def reserve(
-    services: Services,
-    caller: Caller,
-    customer: CustomerRef,
-    *,
-    command: Reserve,
-    key: IdempotencyKey | None,
-) -> Outcome:
-    """Hold credits, and units in the quota.
+def reserve(
+    caller: Caller, customer: CustomerRef, *, command: Reserve, key: IdempotencyKey | None
+) -> Submission:
+    """Hold credits, and units in the quota, by the engine; give what came of it to ``note_reserved``.
 
-    Raises:
+    Raises (the submission):
         CustomerNotFoundError: unknown or deleted.
         ProblemError: see ``Reserve.decide``.
 
     Replay: the reservation as it was made.
     """
-    outcome = await submit_command(services, caller, customer, command, key=key)
+    return Submission(caller=caller, customer=customer, command=command, key=key)
+
+
+def note_reserved(caller: Caller, outcome: Outcome) -> None:
+    """Remember whose the reservation is, for its commit."""
     if isinstance(outcome.answer, ReservationView):
         _remember_owner(caller.environment_id, outcome.answer.id, outcome.answer.customer_id)
-    return outcome
 
 
-async def commit_reservation(
-    services: Services, caller: Caller, *, command: CommitReservation, key: IdempotencyKey | None
-) -> Outcome:
-    """Pay for what was used and free the rest.
+def change_reservation(
+    services: Services, caller: Caller, *, command: OneReservation, key: IdempotencyKey | None
+) -> Submission | Coroutine[Any, Any, Submission]:
+    """Commit, release or extend, by the engine; a coroutine where the database must tell first whose it is.
 
-    Raises:
-        NotFoundError, ReservationNotActiveError, ValidationFailedError, AssetSuspendedError,
-        InsufficientCreditsError: see ``CommitReservation.decide``.
-
-    Replay: the answer of the first call.
-    """
-    return await _change(services, caller, command, key)
-
-
-async def release_reservation(
-    services: Services, caller: Caller, *, reservation_id: str, key: IdempotencyKey | None
-) -> Outcome:
-    """Give all of a hold back.
-
-    Raises:
-        NotFoundError, ReservationNotActiveError.
+    Raises (the submission):
+        NotFoundError, ReservationNotActiveError: no such reservation, or it has ended.
+        ProblemError: see ``CommitReservation.decide``, ``ExtendReservation.decide``.
 
     Replay: the answer of the first call.
     """
-    return await _change(services, caller, ReleaseReservation(reservation_id=reservation_id), key)
-
-
-async def extend_reservation(
-    services: Services, caller: Caller, *, command: ExtendReservation, key: IdempotencyKey | None
-) -> Outcome:
-    """Let a hold live longer.
-
-    Raises:
-        NotFoundError, ReservationNotActiveError, ConflictError: see ``ExtendReservation.decide``.
-
-    Replay: the answer of the first call.
-    """
-    return await _change(services, caller, command, key)
-
-
-async def _change(
-    services: Services, caller: Caller, command: OneReservation, key: IdempotencyKey | None
-) -> Outcome:
-    owner = (caller.environment_id, command.reservation_id)
-    customer_id = _owners.get(owner)
+    customer_id = _owners.get((caller.environment_id, command.reservation_id))
     if customer_id is None:
-        row = await _select(services, caller, command.reservation_id)
-        customer_id = row.customer_id
-        _remember_owner(*owner, customer_id)
-    return await submit_command(services, caller, CustomerRef.by_id(customer_id), command, key=key)
+        return _find_owner(services, caller, command, key)
+    return Submission(caller=caller, customer=CustomerRef.by_id(customer_id), command=command, key=key)
+
+
+async def _find_owner(
+    services: Services, caller: Caller, command: OneReservation, key: IdempotencyKey | None
+) -> Submission:
+    row = await _select(services, caller, command.reservation_id)
+    _remember_owner(caller.environment_id, command.reservation_id, row.customer_id)
+    return Submission(caller=caller, customer=CustomerRef.by_id(row.customer_id), command=command, key=key)
 
 
 async def _select(services: Services, caller: Caller, reservation_id: str) -> ReservationRow:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -33,24 +34,18 @@ class BatchEvent(msgspec.Struct, frozen=True):
     key: IdempotencyKey
 
 
-async def record_usage(
-    services: Services,
-    caller: Caller,
-    customer: CustomerRef,
-    *,
-    usage: RecordUsage,
-    key: IdempotencyKey | None,
-) -> Outcome:
-    """Charge one event; a dry run answers the same and leaves nothing.
+def record_usage(
+    caller: Caller, customer: CustomerRef, *, usage: RecordUsage, key: IdempotencyKey | None
+) -> Submission:
+    """Charge one event, by the engine; a dry run answers the same and leaves nothing.
 
-    Raises:
+    Raises (the submission):
         CustomerNotFoundError: unknown or deleted.
         ProblemError: see ``RecordUsage.decide``.
 
     Replay: the answer of the first call, balances included.
     """
-    submission = Submission(caller=caller, customer=customer, command=usage, key=key)
-    return await services.engine.submit(submission)
+    return Submission(caller=caller, customer=customer, command=usage, key=key)
 
 
 async def accept_usage(
@@ -67,6 +62,24 @@ async def accept_usage(
     return await submit_command(services, caller, customer, AcceptUsage(usage=usage), key=key)
 
 
+class _Gathering:
+    """The outcomes of many commands, in their order; ``all`` is done when the last is known."""
+
+    __slots__ = ("_left", "all", "outcomes")
+
+    def __init__(self, count: int) -> None:
+        self.outcomes: list[Any] = [None] * count
+        self._left = count
+        self.all: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def put(self, index: int, outcome: Outcome | Exception) -> None:
+        """Keep one outcome."""
+        self.outcomes[index] = outcome
+        self._left -= 1
+        if not self._left and not self.all.done():
+            self.all.set_result(None)
+
+
 async def record_batch(
     services: Services, caller: Caller, events: Sequence[BatchEvent | ProblemError]
 ) -> list[Outcome | ProblemError]:
@@ -75,29 +88,22 @@ async def record_batch(
     All are queued before the first is waited for, in their order: a customer's events are decided in
     the order in which they stand in the batch.
     """
-    waiting = [
-        event if isinstance(event, ProblemError) else _queue(services, caller, event) for event in events
-    ]
-    results: list[Outcome | ProblemError] = []
-    for pending in waiting:
-        if isinstance(pending, ProblemError):
-            results.append(pending)
+    gathering = _Gathering(len(events))
+    submit_then = services.engine.submit_then
+    for index, event in enumerate(events):
+        if isinstance(event, ProblemError):
+            gathering.put(index, event)
             continue
+        submission = Submission(caller=caller, customer=event.customer, command=event.usage, key=event.key)
         try:
-            results.append(await pending)
-        except ProblemError as refusal:
-            results.append(refusal)
-    return results
-
-
-def _queue(
-    services: Services, caller: Caller, event: BatchEvent
-) -> asyncio.Future[Outcome] | UnavailableError:
-    submission = Submission(caller=caller, customer=event.customer, command=event.usage, key=event.key)
-    try:
-        return services.engine.submit_nowait(submission)
-    except UnavailableError as full:
-        return full
+            submit_then(submission, partial(gathering.put, index))
+        except UnavailableError as full:
+            gathering.put(index, full)
+    await gathering.all
+    for outcome in gathering.outcomes:
+        if isinstance(outcome, Exception) and not isinstance(outcome, ProblemError):
+            raise outcome
+    return gathering.outcomes
 
 
 async def reverse_usage(
