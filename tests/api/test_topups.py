@@ -4,6 +4,8 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+import httpx2
+import jsonschema_rs
 import pytest
 from tests.api.stories import START, Json, Story, answer, at_once, refused, same_instant, slug
 
@@ -161,6 +163,21 @@ def test_refunds_refuse(story: Story) -> None:
     refused(refund(story, str(uuid.uuid4())), 404, "not-found")
     gift = story.grant(customer, 5)["block"]["id"]
     refused(refund(story, gift), 409, "conflict")
+
+
+def test_a_fraction_that_is_none_is_named(story: Story, server: Any) -> None:
+    """It was refused in the words of a library, about the whole body."""
+    block = paid(story, story.customer(), 1_000)
+    for fraction in ("half", "0,5", "", "0x1"):
+        told = refused(refund(story, block, fraction=fraction), 400, "validation-error")
+        fault = {"pointer": "/fraction", "detail": "must be a number in decimal digits, such as 0.5."}
+        assert told["errors"] == [fault]
+    document = httpx2.get(f"{server.base_url}/openapi.json").json()
+    schema = document["components"]["schemas"]["TopupRefund"]["properties"]["fraction"]
+    fits = [
+        fraction for fraction in (0.25, 1, "0.5", 0, 2, "half") if jsonschema_rs.is_valid(schema, fraction)
+    ]
+    assert fits == [0.25, 1, "0.5"]
 
 
 def auto(story: Story, customer: str, **terms: Any) -> Any:

@@ -129,6 +129,8 @@ def _add_aliases(struct: type, schema: dict[str, Any]) -> None:
 def _tidy(schema: Any) -> Any:
     """Without what is of use in Python only."""
     if isinstance(schema, dict):
+        if schema.get("format") == "decimal":
+            schema = {**schema, "type": ["string", "number"]}  # a number is read as one too
         return {
             name: _pattern_for_json(part) if name == "pattern" and isinstance(part, str) else _tidy(part)
             for name, part in schema.items()

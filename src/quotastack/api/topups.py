@@ -112,9 +112,7 @@ FractionOfOne = Annotated[
     ExactNumber,
     Meta(
         description="Above 0, at most 1: a number, or its decimal digits in a string, which are exact.",
-        # msgspec names the string only; a number is taken too.
         extra_json_schema={
-            "type": ["string", "number"],
             "pattern": r"^(0?\.[0-9]{1,30}|1(\.0{1,30})?)$",
             "exclusiveMinimum": 0,
             "maximum": 1,
