@@ -1,0 +1,187 @@
+"""A crash at every named step of every kind of write: the effect is there once, and the key is free to be repeated."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from tests.api.stories import Story
+from tests.races.servers import run_command
+from tests.rigs.failpoints.kinds import (
+    CATALOG_KINDS,
+    ENGINE_KINDS,
+    Kind,
+    World,
+    Write,
+    difference,
+    plain,
+    snapshot,
+)
+from tests.rigs.failpoints.points import ANSWER, CATALOG, ENGINE, HALF, Point
+from tests.rigs.figures import FORM, tell
+from tests.rigs.fleet import Fleet, SteadyClient
+
+ACTIONS = ("server", "backend", "cut")
+KINDS = ENGINE_KINDS + CATALOG_KINDS
+FLEETS = 2
+MEMBERS = 2 if FORM == "ci" else 3
+FIRED_SECONDS_MAX = 2.0
+
+
+class Cell(NamedTuple):
+    """One crash: where, in what, and of whom."""
+
+    point: Point
+    kind: Kind
+    action: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.action} at '{self.point.name}' in {self.kind.name}"
+
+
+def matrix() -> list[Cell]:
+    """All cells in the long form; else every point with every action, and every kind, each a few times."""
+    cells = [
+        Cell(point, kind, action)
+        for kinds, points in ((ENGINE_KINDS, ENGINE + ANSWER), (CATALOG_KINDS, CATALOG + ANSWER))
+        for kind in kinds
+        for point in points
+        for action in ACTIONS
+        if point.moment != HALF or action == "server"
+    ]
+    chance = random.Random(17)
+    chance.shuffle(cells)
+    if FORM == "long":
+        return cells
+    return thinned(cells)
+
+
+def thinned(cells: list[Cell]) -> list[Cell]:
+    """Each pair of a point and an action once, with kinds that take turns; in CI each point once."""
+    seen: Counter[str] = Counter()
+    chosen: list[Cell] = []
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.point.name, "" if FORM == "ci" else cell.action), []).append(cell)
+    for found in groups.values():
+        cell = min(found, key=lambda each: (seen[each.action], seen[each.kind.name]))
+        seen.update((cell.kind.name, cell.action))
+        chosen.append(cell)
+    return chosen
+
+
+class Crashes:
+    """One fleet on a database of its own, and the cells that fall in it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        settings = {"QUOTASTACK_WEBHOOK_ALLOW_PRIVATE": "1"}
+        self.fleet = Fleet(folder, MEMBERS, **settings)
+        self.api = SteadyClient(self.fleet, self.fleet.tenant.test_key)
+        self.world = World(Story(self.api, self.fleet.tenant))
+        self.references: dict[str, tuple[int, Any, Any]] = {}
+        self.faults: list[str] = []
+        self.done: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
+
+    def reference(self, kind: Kind) -> tuple[int, Any, Any]:
+        """Status, body and effect of the kind where nothing falls."""
+        if kind.name not in self.references:
+            tag = f"calm_{KINDS.index(kind):02d}"
+            write = kind.prepare(self.world, tag)
+            said = self.api.call(write.verb, write.path, write.body, f"key-{tag}")
+            assert 200 <= said.status < 300, (kind.name, said)
+            effect = snapshot(self.world, write, tag)
+            self.references[kind.name] = (said.status, plain(said.json, tag), effect)
+        return self.references[kind.name]
+
+    def run(self, cells: list[Cell], first_number: int) -> None:
+        for number, cell in enumerate(cells, first_number):
+            try:
+                self.fall(cell, f"fall_{number:05d}")
+            except AssertionError as error:
+                self.faults.append(f"{cell.name}: {str(error)[:600]}")
+            self.done[cell.action] += 1
+        self.faults += self.api.unexpected
+        verified = run_command(self.fleet.data, "verify")
+        if verified.returncode:
+            self.faults.append(f"verify: {verified.stdout}{verified.stderr}")
+
+    def fall(self, cell: Cell, tag: str) -> None:
+        expected = self.reference(cell.kind)
+        write = cell.kind.prepare(self.world, tag)
+        key = f"key-{tag}"
+        member = self.fleet.ready()
+        member.arm(cell.point.name, cell.action)
+        first = self.api.once(member, write.verb, write.path, write.body, key)
+        deadline = time.monotonic() + FIRED_SECONDS_MAX
+        while not member.has_fired(cell.point.name) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        member.disarm(cell.point.name)
+        assert member.has_fired(cell.point.name), f"the point never fired; answered {first}"
+        self.outcomes["none" if first is None else str(first.status)] += 1
+        assert first is None or first.status in {503, expected[0]}, f"answered {first}"
+        self.settle(cell.kind, write, key, tag, first if first and first.status != 503 else None)
+        effect = snapshot(self.world, write, tag)
+        assert effect == expected[2], f"another effect: {difference(effect, expected[2])}"
+
+    def settle(self, kind: Kind, write: Write, key: str, tag: str, first: Any) -> None:
+        """Repeat with the key, twice: both give what was acknowledged, if it was, and what was meant."""
+        status, body, _ = self.reference(kind)
+        self.api.member = self.fleet.ready()
+        second, third = (self.api.call(write.verb, write.path, write.body, key) for _ in range(2))
+        assert second.status == third.status == status, f"repeated: {second}, {third}"
+        if kind.has_equal_bytes:
+            assert plain(second.json, tag) == body, f"repeated: {difference(plain(second.json, tag), body)}"
+            assert second.content == third.content, f"two repetitions differ: {second}, {third}"
+            assert first is None or first.content == second.content, f"answered {first}, then {second}"
+            assert third.headers.get("x-idempotent-replayed") == "true", f"not a repetition: {third}"
+
+    def close(self) -> None:
+        self.api.close()
+        self.fleet.close()
+
+
+@pytest.fixture
+def crashes(tmp_path: Path) -> Iterator[list[Crashes]]:
+    made: list[Crashes] = []
+    try:
+        for number in range(1 if FORM == "ci" else FLEETS):
+            made.append(Crashes(tmp_path / f"fleet-{number}"))  # noqa: PERF401 - what was made is closed
+        yield made
+    finally:
+        for each in made:
+            each.close()
+
+
+def test_every_write_survives_a_crash_at_every_step(crashes: list[Crashes]) -> None:
+    cells = matrix()
+    parts = [cells[number :: len(crashes)] for number in range(len(crashes))]
+    threads = [
+        threading.Thread(target=each.run, args=(part, 10_000 * number))
+        for number, (each, part) in enumerate(zip(crashes, parts, strict=True))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    done = sum((each.done for each in crashes), Counter[str]())
+    outcomes = sum((each.outcomes for each in crashes), Counter[str]())
+    faults = [fault for each in crashes for fault in each.faults]
+    points = {cell.point.name for cell in cells}
+    kinds = {cell.kind.name for cell in cells}
+    tell(
+        "P6",
+        ran=f"{len(points)} steps x {len(kinds)} kinds of writes x {len(ACTIONS)} faults: {dict(done)}; "
+        f"first answers {dict(outcomes)}, slowest {max(each.api.slowest for each in crashes):.1f} s",
+        cases=len(cells),
+        violations=len(faults),
+        kills=done["server"] + done["backend"],
+    )
+    assert done.total() == len(cells)
+    assert not faults, "\n".join(faults[:20])
