@@ -42,8 +42,13 @@ class Rig(NamedTuple):
 
 
 ALL = ("ci", "short", "long")
+TIME_MACHINE = "tests/rigs/test_time_machine.py::"
+MODEL_MACHINE = "tests/rigs/test_model_machine.py::"
 RIGS = (
     Rig("model of the spec", ("P1", "P2"), ("tests/model",)),
+    Rig("model machine", ("P1", "P2"), (MODEL_MACHINE + "test_a_million_steps_follow_the_model",), ALL),
+    Rig("model machine over HTTP", ("P1", "P2"), (MODEL_MACHINE + "test_the_product_follows_the_model",)),
+    Rig("history on two servers", ("P3", "P33"), ("tests/rigs/test_history.py",), ALL),
     Rig("contention on two servers", ("P2", "P12", "P13"), ("tests/races/test_http_contention.py",)),
     Rig("one key, many calls", ("P4",), ("tests/races/test_http_same_key.py",)),
     Rig("crashes", ("P5", "P8"), ("tests/races/test_http_kills.py",), ("short",)),
@@ -51,6 +56,9 @@ RIGS = (
     Rig("line to PostgreSQL fails", ("P7", "P9"), ("tests/rigs/test_database_faults.py",), ALL),
     Rig("boundaries of periods", ("P15",), ("tests/races/test_http_boundaries.py",), ("short",)),
     Rig("boundaries of periods, long", ("P15",), ("tests/rigs/test_boundaries.py",), ("long",)),
+    Rig("time machine", ("P14",), (TIME_MACHINE + "test_boundaries_to_the_microsecond",), ALL),
+    Rig("time machine over HTTP", ("P14",), (TIME_MACHINE + "test_boundaries_by_the_test_clock",)),
+    Rig("time machine's periods", ("P16",), (TIME_MACHINE + "test_periods_tile_the_line",), ALL),
     Rig("arithmetic of periods", ("P16",), ("tests/core/test_periods.py",)),
     Rig("tenant twins", ("P17", "P19"), ("tests/rigs/test_tenant_twins.py",), ALL),
     Rig(
@@ -68,7 +76,7 @@ RIGS = (
     Rig("catalogue and roles", ("P18",), ("tests/store/test_tenancy.py", "tests/migrations")),
     Rig("tampering with the ledger", ("P20",), ("tests/api/test_verification.py",)),
     Rig("raw garbage", ("P21",), ("tests/rigs/test_raw_garbage.py",), ALL),
-    Rig("requests made from the schemas", ("P21",), ("tests/rigs/test_openapi_fuzz.py",)),
+    Rig("requests made from the schemas", ("P21",), ("tests/rigs/test_openapi_fuzz.py",), ALL),
     Rig("auth matrix", ("P22",), ("tests/rigs/test_auth_matrix.py",), ALL),
     Rig("deliveries while workers die", ("P26", "P27"), ("tests/races/test_delivery_kills.py",), ("short",)),
     Rig(
