@@ -1,27 +1,51 @@
-"""A proxy between server and PostgreSQL that fails on demand: swallows, resets, cuts after COMMIT was sent."""
+"""A proxy that fails on demand, between server and PostgreSQL and between worker and receiver."""
 
 import asyncio
 import random
 import threading
-from typing import Any
 
 COMMIT = b"COMMIT\x00"
 HELD_SECONDS = 0.02
+DELAY_SECONDS = 0.1
+CUT_SHARE = 0.3
+
+
+class Link:
+    """One connection and its continuation. A stranded one says nothing any more and is never closed for it."""
+
+    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+        self.client = client
+        self.server = server
+        self.is_stranded = False
+
+    def abort(self) -> None:
+        for writer in (self.client, self.server):
+            writer.transport.abort()
 
 
 class FaultProxy:
-    """Listens on a port of its own and forwards to a Unix socket, in a thread of its own.
+    """Listens on a port of its own and forwards to a Unix socket or an address, in a thread of its own.
 
-    ``mode`` is ``pass``, ``swallow`` (nothing goes through in either direction), ``reset`` (every connection is
-    reset and none is taken) or ``cut`` (a part of the COMMITs is delivered and the connection reset before the answer).
+    ``mode`` is one of
+
+    * ``pass``
+    * ``swallow``: nothing goes through in either direction, until it does again.
+    * ``strand``: what is connected is silent for ever, as behind a router that forgot it; new connections pass.
+    * ``reset``: every connection is reset and none is taken.
+    * ``half-close``: the caller is told that the other side has ended, which it has not.
+    * ``half-close-up``: the other side is told so of the caller; the caller is told nothing until the fault ends.
+    * ``delay``: each piece is late.
+    * ``cut``: a part of what contains ``cut_at`` is delivered, and the connection reset before the answer.
     """
 
-    def __init__(self, socket_path: str) -> None:
-        self.socket_path = socket_path
+    def __init__(self, target: str | tuple[str, int], *, cut_at: bytes = COMMIT) -> None:
+        self.target = target
+        self.cut_at = cut_at
         self.mode = "pass"
         self.cuts = 0
+        self.connections = 0
         self.chance = random.Random(11)
-        self.links: set[asyncio.StreamWriter] = set()
+        self.links: set[Link] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.loop = asyncio.new_event_loop()
         self.ready = threading.Event()
@@ -40,10 +64,19 @@ class FaultProxy:
         self.loop.call_soon_threadsafe(self._set_mode, mode)
 
     def _set_mode(self, mode: str) -> None:
-        self.mode = mode
-        if mode == "reset":
-            for link in list(self.links):
-                link.transport.abort()
+        before, self.mode = self.mode, mode
+        for link in list(self.links):
+            if mode == "reset" or before.startswith("half-close"):
+                link.abort()
+            elif mode == "strand":
+                link.is_stranded = True
+            else:
+                self._half_close(link)
+
+    def _half_close(self, link: Link) -> None:
+        writer = {"half-close": link.client, "half-close-up": link.server}.get(self.mode)
+        if writer is not None and not writer.transport.is_closing():
+            writer.write_eof()
 
     def close(self) -> None:
         asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(10)
@@ -54,53 +87,75 @@ class FaultProxy:
     async def _close(self) -> None:
         self.listener.close()
         for link in list(self.links):
-            link.transport.abort()
+            link.abort()
         for task in list(self.tasks):
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self.target, str):
+            return await asyncio.open_unix_connection(self.target)
+        return await asyncio.open_connection(*self.target)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task: Any = asyncio.current_task()
+        task = asyncio.current_task()
+        assert task is not None
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        self.connections += 1
         if self.mode == "reset":
             writer.transport.abort()
             return
-        await self._pass("swallow")
-        up_reader, up_writer = await asyncio.open_unix_connection(self.socket_path)
-        self.links |= {writer, up_writer}
+        await self._hold()
+        try:
+            up_reader, up_writer = await self._connect()
+        except OSError:
+            writer.transport.abort()
+            return
+        link = Link(writer, up_writer)
+        self.links.add(link)
+        self._half_close(link)
         try:
             await asyncio.gather(
-                self._pump(reader, up_writer, writer),
-                self._pump(up_reader, writer, None),
+                self._pump(link, reader, up_writer, is_up=True),
+                self._pump(link, up_reader, writer, is_up=False),
                 return_exceptions=True,
             )
         finally:
-            self.links -= {writer, up_writer}
-            for each in (writer, up_writer):
-                each.transport.abort()
+            self.links.discard(link)
+            link.abort()
 
-    async def _pass(self, while_mode: str) -> None:
-        while self.mode == while_mode:  # noqa: ASYNC110 - the mode is set from another thread
+    async def _hold(self) -> None:
+        while self.mode == "swallow":  # noqa: ASYNC110 - the mode is set from another thread
+            await asyncio.sleep(HELD_SECONDS)
+
+    async def _silent(self, link: Link) -> None:
+        """As long as the caller must not learn that the other side has ended."""
+        while link.is_stranded or self.mode == "half-close-up":  # noqa: ASYNC110 - see _hold
             await asyncio.sleep(HELD_SECONDS)
 
     async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: asyncio.StreamWriter | None
+        self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_up: bool
     ) -> None:
         try:
             while data := await reader.read(65_536):
-                await self._pass("swallow")
+                await self._hold()
+                if self.mode == "delay":
+                    await asyncio.sleep(DELAY_SECONDS)
+                if link.is_stranded or writer.transport.is_closing() or _has_ended(writer):
+                    continue
                 writer.write(data)
                 await writer.drain()
-                if (
-                    client is not None
-                    and self.mode == "cut"
-                    and COMMIT in data
-                    and self.chance.random() < 0.3
-                ):
+                if is_up and self.mode == "cut" and self.cut_at in data and self.chance.random() < CUT_SHARE:
                     self.cuts += 1
-                    client.transport.abort()
+                    link.client.transport.abort()
                     await asyncio.sleep(HELD_SECONDS)
                     return
+            await self._silent(link)
         finally:
             writer.close()
+
+
+def _has_ended(writer: asyncio.StreamWriter) -> bool:
+    """Whether it was half closed: what comes for it goes nowhere."""
+    return bool(getattr(writer.transport, "_eof", False))

@@ -14,57 +14,98 @@ from tests.conftest import InProcess, ScratchDatabase
 from tests.races.kill_rig import CUSTOMERS, WALLET, Load, assert_books, send, settle_unknown
 from tests.races.servers import Client, ServerProcess, wait_until
 from tests.rigs.fault_proxy import FaultProxy
-from tests.rigs.figures import IS_LONG, tell
+from tests.rigs.figures import FORM, tell
 
 ANSWER_SECONDS_MAX = 5.0
 # Eight threads of this process share two processors with the server: what their own waiting may add.
 OWN_SECONDS_MAX = 0.75
 RECOVERY_SECONDS_MAX = 10.0
-FAULT_SECONDS = 20.0 if IS_LONG else 7.0
-CUTS = 1_000 if IS_LONG else 60
+# How long each fault lasts. A black hole must outlast what the server waits for, or it shows nothing.
+FAULT_SECONDS = {
+    "ci": {"swallow": 6.0, "strand": 1.0, "half-close": 1.0},
+    "short": {
+        "swallow": 7.0,
+        "strand": 1.0,
+        "reset": 3.0,
+        "half-close": 3.0,
+        "half-close-up": 5.0,
+        "delay": 3.0,
+    },
+    "long": {
+        "swallow": 60.0,
+        "strand": 20.0,
+        "reset": 20.0,
+        "half-close": 20.0,
+        "half-close-up": 20.0,
+        "delay": 20.0,
+    },
+}[FORM]
+CUTS = {"ci": 40, "short": 100, "long": 3_000}[FORM]
+# Faults that let some requests through.
+MILD = {"delay", "strand"}
 
 
 class TimedLoad(Load):
-    """The load of the crash rig; every answer is timed, and a refusal must say when to come back."""
+    """The load of the crash rig beside reads, checks and a catalog that grows; every answer is timed.
+
+    A refusal must be a 503 that says when to come back.
+    """
 
     def __init__(self, customers: list[str]) -> None:
         super().__init__(customers)
         self.slowest = 0.0
+        self.slowest_of = ""
         self.statuses: Counter[int] = Counter()
-        self.done_at: list[float] = []
+        self.done_at: dict[str, float] = {}
 
     def _one(self, client: Client, key: str, turn: int) -> None:
         customer = self.customers[turn % CUSTOMERS]
         started = time.monotonic()
         try:
-            if turn % 7 == 0:
-                response: Any = client.get(f"/v1/customers/{customer}/credits")
-            else:
-                response = send(client, customer, key, is_exchange=turn % 5 == 0)
+            word, response = ask(client, customer, key, turn)
         except httpx2.HTTPError as error:
             with self.changed:
-                self.unexpected.append(f"no answer: {error!r}")
+                self.unexpected.append(f"no answer: {error!r} at turn {turn % 11}")
                 self.changed.notify_all()
             return
         seconds = time.monotonic() - started
         with self.changed:
-            self._note(response, key, customer, seconds)
+            if seconds > self.slowest:
+                self.slowest, self.slowest_of = seconds, word
+            self._note(response, word, key, customer)
             self.changed.notify_all()
         if response.status == 503:
             time.sleep(0.05)
 
-    def _note(self, response: Any, key: str, customer: str, seconds: float) -> None:
-        self.slowest = max(self.slowest, seconds)
+    def _note(self, response: Any, word: str, key: str, customer: str) -> None:
         self.statuses[response.status] += 1
-        if response.status == 201:
-            self.acknowledged.add(key)
-            self.done_at.append(time.monotonic())
-        elif response.status == 503:
+        if response.status == 503:
             if "retry-after" not in response.headers:
-                self.unexpected.append("503 without Retry-After")
-            self.unknown[key] = customer
-        elif response.status != 200:
-            self.unexpected.append(f"{response.status} {response.json}")
+                self.unexpected.append(f"{word}: 503 without Retry-After")
+            if word == "money":
+                self.unknown[key] = customer
+        elif response.status not in {200, 201}:
+            self.unexpected.append(f"{word}: {response.status} {response.json}")
+        elif word == "money":
+            self.acknowledged.add(key)
+            self.done_at[customer] = time.monotonic()
+
+
+def ask(client: Client, customer: str, key: str, turn: int) -> tuple[str, Any]:
+    """One request of the mix, and what it is of."""
+    books = f"/v1/customers/{customer}"
+    match turn % 11:
+        case 1:
+            return "account", client.get(f"{books}/credits")
+        case 3:
+            return "check", client.get(f"{books}/entitlements/look")
+        case 5:
+            return "ledger", client.get(f"{books}/credits/ledger", limit=5)
+        case 7:
+            name = f"m_{key.replace(':', '_')}"
+            return "catalog", client.post("/v1/billable-metrics", {"key": name, "name": name}, key=key)
+        case _:
+            return "money", send(client, customer, key, is_exchange=turn % 5 == 0)
 
 
 class World:
@@ -92,19 +133,12 @@ class World:
 
     def settle(self) -> None:
         """Repeat what was refused with the same keys, then compare the acknowledged with the books."""
-        for key in [key for key in self.load.unknown if is_read(key)]:
-            del self.load.unknown[key]
         settle_unknown(self.story, self.load, self.told)
         assert_books(self.story, self.load)
 
     def close(self) -> None:
         self.server.stop()
         self.proxy.close()
-
-
-def is_read(key: str) -> bool:
-    _, number, count = map(int, key.split(":"))
-    return (count + number) % 7 == 0
 
 
 @pytest.fixture
@@ -115,41 +149,44 @@ def world(database: ScratchDatabase, tmp_path: Path) -> Iterator[World]:
 
 
 def recovery_seconds(world: World, healed_at: float) -> float:
-    """How long after the healing the first write was acknowledged."""
-    wait_until(
-        lambda: bool(world.load.done_at) and world.load.done_at[-1] > healed_at, "a write is done again"
-    )
-    return next(at for at in world.load.done_at if at > healed_at) - healed_at
+    """How long after the healing a write of every customer, so of every lane, was acknowledged."""
+    load = world.load
+
+    def all_write() -> bool:
+        return all(load.done_at.get(customer, 0.0) > healed_at for customer in load.customers)
+
+    wait_until(all_write, "every customer's writes are done again", timeout_seconds=60)
+    return time.monotonic() - healed_at
 
 
-@pytest.mark.parametrize("fault", ["swallow", "reset"])
+@pytest.mark.parametrize("fault", FAULT_SECONDS)
 def test_a_lost_line_is_answered_in_time(world: World, fault: str) -> None:
     recovered: list[float] = []
 
     def fail_and_heal() -> None:
         world.proxy.set_mode(fault)
-        time.sleep(FAULT_SECONDS)
+        time.sleep(FAULT_SECONDS[fault])
         world.proxy.set_mode("pass")
         recovered.append(recovery_seconds(world, time.monotonic()))
 
     world.run(fail_and_heal)
     world.settle()
-    slowest, statuses = world.load.slowest, world.load.statuses
-    is_slow = slowest > ANSWER_SECONDS_MAX + OWN_SECONDS_MAX or recovered[0] > RECOVERY_SECONDS_MAX
+    load, statuses = world.load, world.load.statuses
+    is_slow = load.slowest > ANSWER_SECONDS_MAX + OWN_SECONDS_MAX or recovered[0] > RECOVERY_SECONDS_MAX
     tell(
         "P9",
-        ran=f"{fault} for {FAULT_SECONDS:.0f} s under load: {dict(sorted(statuses.items()))}, "
-        f"slowest answer {slowest:.2f} s, writes again after {recovered[0]:.2f} s",
+        ran=f"{fault} for {FAULT_SECONDS[fault]:.0f} s under load: {dict(sorted(statuses.items()))}, "
+        f"slowest answer {load.slowest:.2f} s ({load.slowest_of}), all write again after {recovered[0]:.2f} s",
         cases=statuses.total(),
         violations=int(is_slow),
     )
-    assert statuses[503] > 0
-    assert not is_slow, (slowest, recovered)
+    assert statuses[503] > 0 or fault in MILD
+    assert not is_slow, (load.slowest, load.slowest_of, recovered)
 
 
 def test_connections_cut_after_commit_was_sent(world: World) -> None:
     world.proxy.set_mode("cut")
-    world.run(lambda: wait_until(lambda: world.proxy.cuts >= CUTS, "cuts", timeout_seconds=300))
+    world.run(lambda: wait_until(lambda: world.proxy.cuts >= CUTS, "cuts", timeout_seconds=900))
     world.proxy.set_mode("pass")
     time.sleep(0.2)
     world.settle()
