@@ -63,7 +63,7 @@ class Machine:
         ]
         self.model = self.world.model(self.driver.start())
         for step in range(steps):
-            if not self._step():
+            if not self.step():
                 break
             if step % books_every == books_every - 1:
                 self.driver.check_books(self.model)
@@ -75,17 +75,21 @@ class Machine:
         while self.steps < until:
             self.live(until - self.steps, books_every=books_every)
 
-    def _step(self) -> bool:
+    def step(self) -> bool:
         """One command or one move of the clock; False when time can only pass through a grey zone."""
         self.steps += 1
         if self.random.random() < 0.18:
             return self._advance()
-        command = self.chooser.command(self.model)
+        self.send(self.chooser.command(self.model))
+        return True
+
+    def send(self, command: Command) -> bool:
+        """One command on both sides; False when it lies in a grey zone and is not sent."""
         try:
             attempt(self.model, command, new_id="~planned")
         except Grey as grey:
             self.greys[str(grey)] += 1
-            return True
+            return False
         outcome = self.driver.perform(command)
         self.history.append(f"{command.name} {command.arguments} -> {outcome.refusal or outcome.facts}")
         self.model, expected = attempt(self.model, command, new_id=outcome.new_id or "~none")
@@ -93,7 +97,7 @@ class Machine:
         if expected.refusal:
             self.refusals[expected.refusal] += 1
         self._compare_answer(command, expected, outcome)
-        self._compare_state()
+        self.compare_state()
         return True
 
     def _advance(self) -> bool:
@@ -107,25 +111,26 @@ class Machine:
         self.model = later
         self.names["advance"] += 1
         self.history.append(f"advance {seconds} s")
-        self._compare_state()
+        self.compare_state()
         return True
 
     def _compare_answer(self, command: Command, expected: Expected, outcome: Outcome) -> None:
-        assert outcome.refusal == expected.refusal, self._report("refusal", expected.refusal, outcome.refusal)
+        assert outcome.refusal == expected.refusal, self.report("refusal", expected.refusal, outcome.refusal)
         if expected.facts is None:
             return
         if command.name in CREATES and "dry_run" not in command.arguments:
-            assert outcome.new_id, self._report("an id", "one", outcome)
+            assert outcome.new_id, self.report("an id", "one", outcome)
         for name, value in expected.facts.items():
             if value is not None and name in outcome.facts:
-                assert outcome.facts[name] == value, self._report(name, value, outcome.facts[name])
+                assert outcome.facts[name] == value, self.report(name, value, outcome.facts[name])
 
-    def _compare_state(self) -> None:
+    def compare_state(self) -> None:
+        """Everything that the model has, as the product says it now."""
         told = self.driver.snapshot(self.model)
         self._bind_new_blocks(told)
         mine = picture(self.model)
         for name, value in mine.items():
-            assert told.get(name) == value, self._report(name, value, told.get(name))
+            assert told.get(name) == value, self.report(name, value, told.get(name))
 
     def _bind_new_blocks(self, told: Row) -> None:
         """Give blocks that the model made by itself the ids that the product gave them, by their terms."""
@@ -140,7 +145,8 @@ class Machine:
                     known.add(found[0])
                     break
 
-    def _report(self, what: str, expected: Any, got: Any) -> str:
+    def report(self, what: str, expected: Any, got: Any) -> str:
+        """What differs, and the life that led there."""
         recent = "\n  ".join(self.history)
         return f"{what}: the contract says\n  {expected}\nthe product says\n  {got}\nafter\n  {recent}"
 

@@ -219,8 +219,11 @@ class Quotas(Spending):
             after = (
                 self.value(hold["metric"]) + self.held_units(hold["metric"]) + actual_units - hold["units"]
             )
-            if any(tier["policy"] == "SuspendUsage" and after > tier["lower"] for tier in quota["tiers"]):
+            entered = {tier["policy"] for tier in quota["tiers"] if after > tier["lower"]}
+            if "SuspendUsage" in entered:
                 raise Grey("whether a commit beyond its hold may suspend the asset")
+            if "RateLimit" in entered:
+                raise Grey("whether a commit beyond its hold takes tokens")
         return super().commit(hold_id=hold_id, actual_units=actual_units, **more)
 
     def suspend_asset(self, *, metric: str) -> Row:

@@ -144,6 +144,8 @@ class Spending(Credits):
         return {"refunded": event["cost"], "balance": self.balance(unit)}
 
     def _give_back(self, block: Row, amount: int, new_id: str) -> None:
+        if block.get("used_up_in_pause"):
+            raise Grey("whether the expiry of a block that was used up while it stood still has moved")
         alive = block["status"] in {"active", "depleted"}
         expired = block["expires_at"] is not None and block["expires_at"] <= self.now
         if alive and not expired:

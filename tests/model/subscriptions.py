@@ -68,11 +68,11 @@ class Subscriptions(Quotas):
         subscription = self.subscription
         dues = [super().next_due()]
         if subscription is not None and subscription["status"] in LIVE:
-            dues.append(self._turn_at(subscription))
+            dues.append(self.turn_at(subscription))
             dues += subscription["ticks"].values() if self._ticks(subscription) else []
         return min(dues)
 
-    def _turn_at(self, subscription: Row) -> int:
+    def turn_at(self, subscription: Row) -> int:
         """When the subscription's state changes by time."""
         names = {
             "active": "end",
@@ -90,7 +90,7 @@ class Subscriptions(Quotas):
         subscription = self.subscription
         if subscription is None or subscription["status"] not in LIVE:
             return
-        if self._turn_at(subscription) <= self.now:
+        if self.turn_at(subscription) <= self.now:
             self._turn(subscription)
         self._tick(subscription)
 
@@ -385,6 +385,7 @@ class Subscriptions(Quotas):
         for block in self.blocks:
             if block.pop("frozen", False) and block["expires_at"] is not None:
                 block["expires_at"] += length
+                block["used_up_in_pause"] = block["status"] == "depleted"
 
     def cancel(self, *, when: str, credits_then: str = "expire") -> Row:
         subscription = self._state(*LIVE)

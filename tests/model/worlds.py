@@ -467,11 +467,16 @@ def attempt(model: Quotas, command: Command, *, new_id: str) -> tuple[Quotas, Ex
     return trial, Expected(facts, None)
 
 
+def moved_to(model: Quotas, at: int) -> Quotas:
+    """The model at a later instant."""
+    trial: Quotas = pickle.loads(pickle.dumps(model))
+    trial.advance_to(at)
+    return trial
+
+
 def moved(model: Quotas, seconds: int) -> Quotas:
     """The model ``seconds`` later."""
-    trial: Quotas = pickle.loads(pickle.dumps(model))
-    trial.advance_to(model.now + seconds * SECOND)
-    return trial
+    return moved_to(model, model.now + seconds * SECOND)
 
 
 __all__ = [
@@ -488,5 +493,6 @@ __all__ = [
     "attempt",
     "credit_world",
     "moved",
+    "moved_to",
     "quota_world",
 ]
