@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import cast
 
 from load import MissingToolError, Result, run_wrk
-from world import Tenant, call, create_tenant, fill, free_port, serving
+from world import Tenant, call, create_tenant, fill, free_port, make_prices, serving
 
 from quotastack.runtime.embedded import Cluster
 
@@ -124,9 +124,7 @@ def measure(seconds: int) -> None:
             tenant = create_tenant(data, "bench")
             with serving(data) as (base_url, _):
                 key = tenant.test_key
-                call(base_url, key, "POST", "/v1/billable-metrics", {"key": "api_calls", "name": "Calls"})
-                rule = {"billable_metric_key": "api_calls", "cost_type": "per_unit", "unit_cost": 1000}
-                call(base_url, key, "POST", "/v1/metering-rules", rule)
+                make_prices(base_url, key)
             asyncio.run(fill(data, tenant, CUSTOMERS))
             with serving(data) as (base_url, _):
                 _measure(base_url, tenant, receiver, seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import subprocess
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -13,7 +14,10 @@ SCRIPTS: Final = Path(__file__).parent / "scripts"
 
 
 class Result(NamedTuple):
-    """One run: operations a second, latencies in microseconds, processor time for each operation."""
+    """One run: operations a second, latencies and processor time for each operation in microseconds.
+
+    ``batch`` is how many commands a write batch of the engine held.
+    """
 
     per_second: float
     p50_us: float = 0.0
@@ -22,6 +26,8 @@ class Result(NamedTuple):
     errors: int = 0
     server_us: float = 0.0
     database_us: float = 0.0
+    load_us: float = 0.0
+    batch: float = 0.0
 
 
 class MissingToolError(Exception):
@@ -37,6 +43,7 @@ def run_wrk(script: str, *, url: str, connections: int, seconds: int, environmen
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s"]
     command += ["-s", str(SCRIPTS / f"{script}.lua"), url]
     known = {**os.environ, "BENCH_SCRIPTS": str(SCRIPTS), **environment}
+    before = children_seconds()
     try:
         done = subprocess.run(command, env=known, capture_output=True, text=True, check=True)
     except FileNotFoundError:
@@ -51,6 +58,7 @@ def run_wrk(script: str, *, url: str, connections: int, seconds: int, environmen
         values["p95_us"],
         values["p99_us"],
         values["errors"] + values["socket_errors"],
+        load_us=(children_seconds() - before) / max(1, values["requests"]) * 1e6,
     )
 
 
@@ -69,6 +77,7 @@ def run_pgbench(
         old.unlink()
     command = [str(program), "-n", "-M", "prepared", "-c", str(clients), "-j", "1", "-T", str(seconds), "-l"]
     command += ["-D", f"accounts={accounts}", "-f", str(SCRIPTS / f"{script}.sql"), "floors"]
+    before = children_seconds()
     done = subprocess.run(
         command, env={**os.environ, **environment}, cwd=log_folder, capture_output=True, text=True, check=True
     )
@@ -77,8 +86,15 @@ def run_pgbench(
     latencies = sorted(
         int(line.split()[2]) for file in log_folder.glob("pgbench_log.*") for line in file.open()
     )
+    used = children_seconds() - before
     at = [latencies[int(len(latencies) * share)] for share in (0.5, 0.95, 0.99)] if latencies else [0, 0, 0]
-    return Result(float(found[1]), *at)
+    return Result(float(found[1]), *at, load_us=used / max(1, len(latencies)) * 1e6)
+
+
+def children_seconds() -> float:
+    """Processor time of the programs that were run and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def cpu_seconds(root: int) -> dict[int, float]:

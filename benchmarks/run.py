@@ -12,30 +12,44 @@ import asyncio
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import asyncpg
 from load import MissingToolError, Result, cpu_seconds, run_pgbench, run_wrk, spent
-from world import Tenant, call, create_tenant, database_environment, fill, serving, serving_hello
+from rows import judge, show
+from world import (
+    Tenant,
+    call,
+    create_tenant,
+    database_environment,
+    fill,
+    fill_environments,
+    make_prices,
+    read_metrics,
+    serving,
+    serving_hello,
+    tidy,
+)
 
 from quotastack.runtime.embedded import Cluster
 from quotastack.runtime.postgres_binaries import find_binaries
 
 CUSTOMERS: Final = 10_000
+ENVIRONMENTS: Final = 1_000
+BATCH_METRICS: Final = ("quotastack_engine_commands_total", "quotastack_engine_batches_total")
 
 TIERED_RULE: Final = {
-    "billable_metric_key": "tiered_calls",
     "cost_type": "tiered",
     "tiers": [
         {"up_to": 10, "unit_cost": 1000},
@@ -55,39 +69,12 @@ QUOTA: Final = {
 }
 
 
-class Row(NamedTuple):
-    """A line of the table: what, its floor, and how both compare."""
+class Served(NamedTuple):
+    """A running server and the key of its measured environment."""
 
-    name: str
-    floor: str
-    goal: float
-    measure: Callable[[dict[str, Result]], float]
-    is_lower_better: bool = False
-
-
-def per_second(row: str, floor: str, *, units: float = 1.0) -> Callable[[dict[str, Result]], float]:
-    """The row's throughput (``units`` things for each request) over the floor's."""
-    return lambda results: results[row].per_second * units / results[floor].per_second
-
-
-ROWS: Final = (
-    Row("usage, 32 connections", "pgbench 8 statements, 32", 1.5, per_second("usage 32", "floor 32")),
-    Row("usage, 128 connections", "pgbench 8 statements, 32", 2.0, per_second("usage 128", "floor 32")),
-    Row("usage, hot customer, 128", "pgbench 8 statements, hot, 32", 8.0, per_second("hot 128", "floor hot")),
-    Row(
-        "usage, 1 connection, p50", "pgbench 8 statements, 1, p50", 1.5,
-        lambda results: results["usage 1"].p50_us / max(1, results["floor 1"].p50_us), is_lower_better=True,
-    ),
-    Row("cost of tiers, quota, counters", "usage, 32, CPU and time", 1.3,
-        lambda r: r["usage 32b"].per_second / r["tiered 32"].per_second, is_lower_better=True),
-    Row("cost of telling each event", "usage, 32", 9.9,
-        lambda r: r["usage 32b"].per_second / r["usage told"].per_second, is_lower_better=True),
-    Row("usage batch of 500 (events)", "array function, one backend", 0.5,
-        lambda r: r["batch"].per_second / r["floor array"].per_second),
-    Row("check, cached, 32", "raw ASGI, 32", 0.7, per_second("check 32", "hello 32")),
-    Row("reserve + commit, 32 (pairs)", "half of usage, 32", 0.9,
-        lambda r: (r["pairs 32"].per_second / 2) / (r["usage 32"].per_second / 2)),
-)  # fmt: skip
+    base_url: str
+    pid: int
+    key: str
 
 
 class Bench:
@@ -100,6 +87,7 @@ class Bench:
         self.data = folder / "data"
         self.cluster = Cluster(self.data)
         self.samples: dict[str, list[Result]] = {}
+        self.keys_file = folder / "keys"
         self.serial = 0
 
     def note(self, name: str, result: Result) -> None:
@@ -107,8 +95,9 @@ class Bench:
         self.samples.setdefault(name, []).append(result)
         print(
             f"  {name:<12} {result.per_second:>9,.0f}/s  p50 {result.p50_us / 1000:>7.2f} ms"
-            f"  p99 {result.p99_us / 1000:>7.2f} ms  errors {result.errors}"
-            f"  CPU server {result.server_us:>5.0f} us, database {result.database_us:>5.0f} us",
+            f"  p95 {result.p95_us / 1000:>7.2f} ms  p99 {result.p99_us / 1000:>7.2f} ms  errors {result.errors}"
+            f"  CPU us: server {result.server_us:>4.0f}, database {result.database_us:>4.0f}, load"
+            f" {result.load_us:>3.0f}  batch {result.batch:>5.1f}",
             flush=True,
         )
 
@@ -116,31 +105,26 @@ class Bench:
         """Everything; the median of each measurement by throughput."""
         self.cluster.start_or_join()
         try:
+            self.postmaster = int((self.data / "postgres" / "postmaster.pid").read_text().splitlines()[0])
             self._make_floors()
             tenant = create_tenant(self.data, "bench")
             with serving(self.data) as (base_url, _):
-                call(
-                    base_url,
-                    tenant.test_key,
-                    "POST",
-                    "/v1/billable-metrics",
-                    {"key": "api_calls", "name": "Calls"},
-                )
-                call(base_url, tenant.test_key, "POST", "/v1/metering-rules",
-                     {"billable_metric_key": "api_calls", "cost_type": "per_unit", "unit_cost": 1000})  # fmt: skip
-                call(base_url, tenant.test_key, "POST", "/v1/billable-metrics",
-                     {"key": "tiered_calls", "name": "Calls by tier"})  # fmt: skip
-                call(base_url, tenant.test_key, "POST", "/v1/metering-rules", TIERED_RULE)
-            print(f"filling {CUSTOMERS:,} customers", flush=True)
+                make_prices(base_url, tenant.test_key, ("tiered_calls", TIERED_RULE))
+            started = time.monotonic()
+            print(f"filling {CUSTOMERS:,} customers and {ENVIRONMENTS:,} environments", flush=True)
             asyncio.run(fill(self.data, tenant, CUSTOMERS, quota=QUOTA))
+            customers_each = CUSTOMERS // ENVIRONMENTS
+            keys = asyncio.run(fill_environments(self.data, ENVIRONMENTS, customers_each=customers_each))
+            self.keys_file.write_text("\n".join(keys) + "\n")
+            asyncio.run(tidy(self.cluster))
+            print(f"filled in {time.monotonic() - started:.0f} s", flush=True)
             for number in range(self.rounds):
                 print(f"round {number + 1} of {self.rounds}", flush=True)
                 self._measure_floors()
-                with serving(self.data) as (base_url, pid):
-                    self._measure_server(base_url, tenant, pid)
+                self._measure_server(tenant)
         finally:
             self.cluster.leave()
-        return {name: _median(found) for name, found in self.samples.items()}
+        return {name: _median(found) for name, found in self.samples.items() if name != "warm-up"}
 
     def _make_floors(self) -> None:
         asyncio.run(self._create_floor_database())
@@ -163,74 +147,96 @@ class Bench:
         where = database_environment(self.cluster, "floors")
 
         def floor(name: str, script: str, clients: int, accounts: int = CUSTOMERS) -> None:
+            before = cpu_seconds(self.postmaster)
             result = run_pgbench(
                 program, script, environment=where, clients=clients, seconds=self.seconds,
                 accounts=accounts, log_folder=self.folder,
             )  # fmt: skip
-            self.note(name, result)
+            used = spent(before, cpu_seconds(self.postmaster))
+            many = 500 if script == "floor_debit_many" else 1
+            per_second = result.per_second * many
+            self.note(
+                name,
+                result._replace(
+                    per_second=per_second,
+                    database_us=used / max(1.0, per_second * self.seconds) * 1e6,
+                    load_us=result.load_us / many,
+                ),
+            )
 
         floor("floor 1", "floor_debit", 1)
         floor("floor 32", "floor_debit", 32)
         floor("floor hot", "floor_debit", 32, accounts=1)
         floor("floor call", "floor_debit_call", 32)
         floor("floor array", "floor_debit_many", 1)
-        array = self.samples["floor array"].pop()
-        self.samples["floor array"].append(array._replace(per_second=array.per_second * 500))
         with serving_hello() as url:
             self.note(
                 "hello 32", run_wrk("hello", url=url, connections=32, seconds=self.seconds, environment={})
             )
 
-    def _measure_server(self, base_url: str, tenant: Tenant, pid: int) -> None:
-        postmaster = int((self.data / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+    def _load(self, served: Served, name: str, script: str, connections: int, **more: Any) -> Result:
+        """Load one script and note it. ``scale``: things for each request; the rest goes to the script."""
+        self.serial += 1
+        scale = more.pop("scale", 1)
+        seconds = more.pop("seconds", self.seconds)
+        where = {
+            "BENCH_API_KEY": served.key,
+            "BENCH_CUSTOMERS": str(CUSTOMERS),
+            "BENCH_PREFIX": f"{os.getpid()}:{self.serial}",
+            **{f"BENCH_{option.upper()}": str(value) for option, value in more.items()},
+        }
+        before = cpu_seconds(served.pid), cpu_seconds(self.postmaster), read_metrics(served.base_url)
+        result = run_wrk(
+            script, url=served.base_url, connections=connections, seconds=seconds, environment=where
+        )
+        used = spent(before[0], cpu_seconds(served.pid)), spent(before[1], cpu_seconds(self.postmaster))
+        metrics = read_metrics(served.base_url)
+        commands, batches = (metrics.get(part, 0.0) - before[2].get(part, 0.0) for part in BATCH_METRICS)
+        count = max(1.0, result.per_second * scale * seconds)
+        result = result._replace(
+            per_second=result.per_second * scale,
+            server_us=used[0] / count * 1e6,
+            database_us=used[1] / count * 1e6,
+            load_us=result.load_us / scale,
+            batch=commands / batches if batches else 0.0,
+        )
+        self.note(name, result)
+        return result
 
-        def load(
-            name: str,
-            script: str,
-            connections: int,
-            customers: int = CUSTOMERS,
-            scale: float = 1,
-            metric: str = "api_calls",
-        ) -> None:
-            self.serial += 1
-            where = {
-                "BENCH_API_KEY": tenant.test_key,
-                "BENCH_CUSTOMERS": str(customers),
-                "BENCH_METRIC": metric,
-                "BENCH_PREFIX": f"{os.getpid()}:{self.serial}",
-            }
-            before = cpu_seconds(pid), cpu_seconds(postmaster)
-            result = run_wrk(
-                script, url=base_url, connections=connections, seconds=self.seconds, environment=where
-            )
-            count = max(1.0, result.per_second * scale * self.seconds)
-            self.note(
-                name,
-                result._replace(
-                    per_second=result.per_second * scale,
-                    server_us=spent(before[0], cpu_seconds(pid)) / count * 1e6,
-                    database_us=spent(before[1], cpu_seconds(postmaster)) / count * 1e6,
-                ),
-            )
+    def _measure_server(self, tenant: Tenant) -> None:
+        with serving(self.data) as (base_url, pid):
+            served = Served(base_url, pid, tenant.test_key)
+            self._load(served, "warm-up", "check", 128)
+            self._load(served, "warm-up", "usage", 128)
+            self._load(served, "usage 1", "usage", 1)
+            self._load(served, "usage 32", "usage", 32)
+            self._load(served, "tiered 32", "usage", 32, metric="tiered_calls")
+            self._load(served, "usage 32b", "usage", 32)
+            self._load(served, "usage 128", "usage", 128)
+            self._load(served, "hot 128", "usage", 128, customers=1)
+            self._load(served, "batch", "usage_batch", 4, scale=500)
+            top = self._load(served, "check 32", "check", 32)
+            pause_ms = round(1_000 * 32 / (top.per_second / 2))
+            self._load(served, "check half", "check_paced", 32, pause_ms=max(1, pause_ms))
+            self._load(served, "pairs 32", "reserve_commit", 32)
+            self._measure_told(served)
+            everywhere = {"keys_file": self.keys_file, "customers": CUSTOMERS // ENVIRONMENTS}
+            self._load(served, "warm-up", "usage", 32, **everywhere)
+            self._load(served, "environments", "usage", 32, **everywhere)
+        with serving(self.data, workers=2) as (base_url, pid):
+            served = Served(base_url, pid, tenant.test_key)
+            self._load(served, "warm-up", "check", 128)
+            self._load(served, "two usage", "usage", 128)
+            self._load(served, "two check", "check", 32)
 
-        load("warm-up", "check", 128)
-        load("warm-up", "usage", 128)
-        load("usage 1", "usage", 1)
-        load("usage 32", "usage", 32)
-        load("tiered 32", "usage", 32, metric="tiered_calls")
-        load("usage 32b", "usage", 32)
-        load("usage 128", "usage", 128)
-        load("hot 128", "usage", 128, customers=1)
-        load("batch", "usage_batch", 4, scale=500)
-        load("check 32", "check", 32)
-        load("pairs 32", "reserve_commit", 32)
+    def _measure_told(self, served: Served) -> None:
         with serving_hello() as receiver:
             body = {"url": f"{receiver}/events", "events": ["credit.consumed"]}
-            endpoint = call(base_url, tenant.test_key, "POST", "/v1/webhooks/endpoints", body)
+            endpoint = call(served.base_url, served.key, "POST", "/v1/webhooks/endpoints", body)
             started = time.monotonic()
-            load("usage told", "usage", 32)
+            self._load(served, "usage told", "usage", 32)
             self._measure_deliveries(receiver, started)
-            call(base_url, tenant.test_key, "DELETE", f"/v1/webhooks/endpoints/{endpoint['id']}")
+            call(served.base_url, served.key, "DELETE", f"/v1/webhooks/endpoints/{endpoint['id']}")
 
     def _measure_deliveries(self, receiver: str, started: float) -> None:
         """Deliveries a second from the start of the load until no more came for a second."""
@@ -248,24 +254,31 @@ def _count_received(receiver: str) -> int:
 
 
 def _median(results: list[Result]) -> Result:
-    middle = sorted(results, key=lambda result: result.per_second)[len(results) // 2]
-    p50 = statistics.median(result.p50_us for result in results)
-    return middle._replace(p50_us=p50)
+    """Field by field: the median of rounds, the sum of errors."""
+    middle = Result(*(statistics.median(values) for values in zip(*results, strict=True)))
+    return middle._replace(errors=sum(result.errors for result in results))
 
 
-def print_table(results: dict[str, Result]) -> list[dict[str, object]]:
-    """The table, and its lines for the JSON."""
-    lines: list[dict[str, object]] = []
-    print(f"\n{'row':<32}{'floor':<34}{'ratio':>8}{'goal':>8}")
-    for row in ROWS:
-        ratio = row.measure(results)
-        is_met = ratio <= row.goal if row.is_lower_better else ratio >= row.goal
-        sign = "<=" if row.is_lower_better else ">="
-        print(
-            f"{row.name:<32}{row.floor:<34}{ratio:>7.2f}x{sign:>4}{row.goal:>4}  {'met' if is_met else 'missed'}"
-        )
-        lines.append({"row": row.name, "floor": row.floor, "ratio": ratio, "goal": row.goal, "met": is_met})
-    return lines
+def describe(results: dict[str, Result], lines: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """What goes into the JSON: which commit, when, on what, and the figures."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return {
+        "commit": commit.stdout.strip(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "processor": names[0].strip() if names else platform.machine(),
+            "cores": os.cpu_count(),
+            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+            "platform": platform.platform(),
+            "python": platform.python_version(),
+        },
+        **more,
+        "rows": lines,
+        "measurements": {name: result._asdict() for name, result in results.items()},
+    }
 
 
 def main() -> int:
@@ -274,7 +287,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", default=bool(os.environ.get("QUICK")))
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/latest.json"))
     given = parser.parse_args()
-    seconds, rounds = (3, 1) if given.quick else (8, 3)
+    seconds, rounds = (2, 1) if given.quick else (8, 3)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="qs-bench-") as folder:
         try:
@@ -282,29 +295,18 @@ def main() -> int:
         except MissingToolError as missing:
             print(missing, file=sys.stderr)
             return 2
-    lines = print_table(results)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    lines = judge(results)
+    show(lines)
+    told = describe(
+        results,
+        lines,
+        rounds=rounds,
+        seconds_each=seconds,
+        load_average=os.getloadavg()[1],
+        took_seconds=round(time.monotonic() - started),
     )
     given.json.parent.mkdir(parents=True, exist_ok=True)
-    given.json.write_text(
-        json.dumps(
-            {
-                "commit": commit.stdout.strip(),
-                "date": datetime.now(UTC).isoformat(timespec="seconds"),
-                "machine": {
-                    "cores": os.cpu_count(),
-                    "platform": platform.platform(),
-                    "python": platform.python_version(),
-                },
-                "seconds": round(time.monotonic() - started),
-                "rows": lines,
-                "measurements": {name: result._asdict() for name, result in results.items()},
-            },
-            indent=2,
-        )
-        + "\n"
-    )
+    given.json.write_text(json.dumps(told, indent=2) + "\n")
     print(f"\n{given.json} written in {time.monotonic() - started:.0f} s")
     return 0
 

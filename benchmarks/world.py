@@ -11,11 +11,14 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+import asyncpg
+
+from quotastack.api.metering import MetricBody, RuleBody
 from quotastack.core.customer_ref import CustomerRef
 from quotastack.core.ids import EnvironmentId, TenantId
 from quotastack.core.overrides import PutOverride
@@ -25,8 +28,10 @@ from quotastack.engine.submission import Submission
 from quotastack.runtime.bootstrap import open_installation
 from quotastack.runtime.embedded import Cluster
 from quotastack.runtime.settings import load_settings
-from quotastack.services.caller import Caller
-from quotastack.services.container import run_services
+from quotastack.services import tenants
+from quotastack.services.caller import Caller, system_caller
+from quotastack.services.container import Services, run_services
+from quotastack.services.metering import create_metric, create_rule
 from quotastack.store.environments import select_environments
 
 PLENTY_MC = 1_000_000_000_000
@@ -71,39 +76,65 @@ def call(base_url: str, key: str, method: str, path: str, body: Any = None) -> A
         return json.loads(response.read() or b"null")
 
 
-async def fill(data: Path, tenant: Tenant, customers: int, *, blocks: int = 1, quota: Any = None) -> None:
-    """Create ``customer-1`` to ``customer-n``, each with credits that no benchmark can use up.
+def make_prices(base_url: str, key: str, *more: tuple[str, dict[str, Any]]) -> None:
+    """The metric ``api_calls`` at one credit a unit, and more metrics with their rules."""
+    for name, rule in (("api_calls", {"cost_type": "per_unit", "unit_cost": 1000}), *more):
+        call(base_url, key, "POST", "/v1/billable-metrics", {"key": name, "name": name})
+        call(base_url, key, "POST", "/v1/metering-rules", {"billable_metric_key": name, **rule})
 
-    With ``quota`` each also gets it as the override of the metric ``tiered_calls``.
-    """
+
+@contextlib.asynccontextmanager
+async def opened(data: Path) -> AsyncIterator[Services]:
+    """The installation's services in this process."""
     settings = load_settings({}, data=data)
     async with (
         open_installation(settings) as installation,
         run_services(settings, installation.target, installation.secret) as services,
     ):
-        async with services.database.reads.acquire() as connection:
-            environments = await select_environments(connection)
-        [environment_id] = [
-            e.id for e in environments if e.tenant_id == tenant.tenant_id and e.environment == "test"
-        ]
-        caller = Caller(
-            environment_id=EnvironmentId(environment_id),
-            tenant_id=TenantId(tenant.tenant_id),
-            environment="test",
-            key_id=None,
-            actor="system",
-            scopes=frozenset(),
-            request_id="bench",
+        yield services
+
+
+async def find_caller(services: Services, tenant: Tenant) -> Caller:
+    """The system in the tenant's test environment."""
+    async with services.database.reads.acquire() as connection:
+        environments = await select_environments(connection)
+    [environment_id] = [
+        e.id for e in environments if e.tenant_id == tenant.tenant_id and e.environment == "test"
+    ]
+    return system_caller(
+        EnvironmentId(environment_id), tenant_id=TenantId(tenant.tenant_id), environment="test"
+    )
+
+
+async def grant(services: Services, caller: Caller, name: str, *, blocks: int = 1) -> None:
+    """Credits in so many blocks that no benchmark can use up, for a customer who is made if need be."""
+    ref = CustomerRef.by_external_id(name)
+    for _ in range(blocks):
+        command = GrantTopup(credits_mc=PLENTY_MC // blocks)
+        await services.engine.submit(
+            Submission(caller=caller, customer=ref, command=command, creates_customer=True)
         )
 
-        async def grant(number: int) -> None:
-            ref = CustomerRef.by_external_id(f"customer-{number}")
-            for _ in range(blocks):
-                command = GrantTopup(credits_mc=PLENTY_MC // blocks)
-                await services.engine.submit(
-                    Submission(caller=caller, customer=ref, command=command, creates_customer=True)
-                )
+
+async def in_waves(count: int, work: Callable[[int], Awaitable[None]], *, at_once: int = 2_000) -> None:
+    """``work`` for 1 to ``count``, many at once."""
+    for start in range(1, count + 1, at_once):
+        await asyncio.gather(*(work(number) for number in range(start, min(start + at_once, count + 1))))
+
+
+async def fill(data: Path, tenant: Tenant, customers: int, *, quota: Any = None) -> None:
+    """Create ``customer-1`` to ``customer-n``, each with credits that no benchmark can use up.
+
+    With ``quota`` each also gets it as the override of the metric ``tiered_calls``.
+    """
+    async with opened(data) as services:
+        caller = await find_caller(services, tenant)
+
+        async def make(number: int) -> None:
+            name = f"customer-{number}"
+            await grant(services, caller, name)
             if quota is not None:
+                ref = CustomerRef.by_external_id(name)
                 override = PutOverride(billable_metric_key="tiered_calls", value={"quota": quota})
                 await services.engine.submit(Submission(caller=caller, customer=ref, command=override))
                 # The first event of a period makes the counters; what is measured is every one after it.
@@ -111,19 +142,56 @@ async def fill(data: Path, tenant: Tenant, customers: int, *, blocks: int = 1, q
                     usage = RecordUsage(billable_metric_key=metric, units=1)
                     await services.engine.submit(Submission(caller=caller, customer=ref, command=usage))
 
-        for start in range(1, customers + 1, 2_000):
-            numbers = range(start, min(start + 2_000, customers + 1))
-            await asyncio.gather(*(grant(number) for number in numbers))
+        await in_waves(customers, make)
+
+
+async def fill_environments(data: Path, count: int, *, customers_each: int) -> list[str]:
+    """So many environments (an even number), each with the prices of ``make_prices`` and customers; their keys."""
+    keys: list[str] = []
+    async with opened(data) as services:
+
+        async def make(number: int) -> None:
+            made = await tenants.create_tenant(services, name=f"tenant {number}")
+            keys.extend((made.test_key, made.live_key))
+            test = made.test_environment_id, "test"
+            for environment_id, environment in (test, (made.live_environment_id, "live")):
+                caller = system_caller(environment_id, tenant_id=made.tenant_id, environment=environment)
+                metric = MetricBody(key="api_calls", name="api_calls")
+                await create_metric(services, caller, terms=metric, key=None)
+                rule = RuleBody(billable_metric_key="api_calls", cost_type="per_unit", unit_cost=1000)
+                await create_rule(services, caller, terms=rule, key=None)
+                names = (f"customer-{n}" for n in range(1, customers_each + 1))
+                await asyncio.gather(*(grant(services, caller, name) for name in names))
+
+        await in_waves(count // 2, make, at_once=50)
+    return keys
+
+
+async def tidy(cluster: Cluster, database: str = "quotastack") -> None:
+    """Do now what autovacuum would do in the middle of a measurement."""
+    where = database_environment(cluster, database)
+    owner = await asyncpg.connect(
+        host=where["PGHOST"], user="postgres", password=where["PGPASSWORD"], database=database
+    )
+    try:
+        await owner.execute("VACUUM ANALYZE", timeout=600)
+        await owner.execute("CHECKPOINT", timeout=600)
+    finally:
+        await owner.close()
 
 
 @contextlib.contextmanager
-def serving(data: Path, *, workers: int = 1) -> Iterator[tuple[str, int]]:
-    """A server on a free port; gives its base URL and the id of its process. Its webhooks may reach loopback."""
+def serving(data: Path, *, workers: int = 1, **settings: str) -> Iterator[tuple[str, int]]:
+    """A server on a free port; gives its base URL and the id of its process. Its webhooks may reach loopback.
+
+    ``settings`` are environment variables without ``QUOTASTACK_``.
+    """
     port = free_port()
     command = [QUOTASTACK, "serve", "--data", str(data), "--port", str(port)]
     command += ["--workers", str(workers)]
     log = (data.parent / "server.log").open("ab")
-    known = {**os.environ, "QUOTASTACK_WEBHOOK_ALLOW_PRIVATE": "1"}
+    named = {f"QUOTASTACK_{name.upper()}": value for name, value in settings.items()}
+    known = {**os.environ, "QUOTASTACK_WEBHOOK_ALLOW_PRIVATE": "1", **named}
     process = subprocess.Popen(command, stdout=log, stderr=log, cwd=data.parent, env=known)
     base_url = f"http://127.0.0.1:{port}"
     try:
@@ -160,6 +228,19 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
         except OSError:
             time.sleep(0.05)
     raise RuntimeError(f"nothing answers at {url}")
+
+
+def read_metrics(base_url: str) -> dict[str, float]:
+    """The server's metrics, those with labels added up."""
+    with urllib.request.urlopen(base_url + "/metrics", timeout=10) as response:
+        lines = response.read().decode().splitlines()
+    found: dict[str, float] = {}
+    for line in lines:
+        if line and not line.startswith("#"):
+            name, _, value = line.rpartition(" ")
+            name = name.partition("{")[0]
+            found[name] = found.get(name, 0.0) + float(value)
+    return found
 
 
 def database_environment(cluster: Cluster, name: str) -> dict[str, str]:

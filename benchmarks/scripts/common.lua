@@ -3,6 +3,8 @@ local api_key = os.getenv("BENCH_API_KEY")
 local prefix = os.getenv("BENCH_PREFIX") or "b"
 
 headers = { ["X-API-Key"] = api_key, ["Content-Type"] = "application/json" }
+-- What the customers' ids begin with.
+name = os.getenv("BENCH_NAME") or "customer"
 customers = tonumber(os.getenv("BENCH_CUSTOMERS") or "10000")
 
 local threads = 0
@@ -15,6 +17,20 @@ local count = 0
 function next_key()
   count = count + 1
   return prefix .. ":" .. thread_number .. ":" .. count
+end
+
+-- With many environments each request takes the key of another one.
+local keys = {}
+if os.getenv("BENCH_KEYS_FILE") then
+  for line in io.lines(os.getenv("BENCH_KEYS_FILE")) do
+    keys[#keys + 1] = line
+  end
+end
+
+function choose_environment()
+  if #keys > 0 then
+    headers["X-API-Key"] = keys[math.random(#keys)]
+  end
 end
 
 -- The names of the statuses that a run met, counted per thread and summed at the end.

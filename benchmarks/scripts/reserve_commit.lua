@@ -10,7 +10,7 @@ function request()
     return wrk.format("POST", "/v1/reserve/" .. id .. "/commit", headers, "{}")
   end
   return wrk.format("POST", "/v1/reserve", headers, string.format(
-    '{"external_customer_id":"customer-%d","billable_metric_key":"api_calls","estimated_units":1}', math.random(customers)))
+    '{"external_customer_id":"%s-%d","billable_metric_key":"api_calls","estimated_units":1}', name, math.random(customers)))
 end
 
 function response(status, _, body)

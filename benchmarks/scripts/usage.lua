@@ -5,9 +5,10 @@ function init()
 end
 
 function request()
+  choose_environment()
   headers["Idempotency-Key"] = next_key()
   local body = string.format(
-    '{"external_customer_id":"customer-%d","billable_metric_key":"%s","units":1}',
-    math.random(customers), os.getenv("BENCH_METRIC") or "api_calls")
+    '{"external_customer_id":"%s-%d","billable_metric_key":"%s","units":1}',
+    name, math.random(customers), os.getenv("BENCH_METRIC") or "api_calls")
   return wrk.format("POST", "/v1/usage", headers, body)
 end
