@@ -78,6 +78,7 @@ class Shared:
     def __init__(self, number: int, customer_id: str) -> None:
         self.id = customer_id
         self.may_overdraw = number % 5 == 4
+        self.is_funded = False
         self.holds: deque[Row] = deque(maxlen=KEPT)
         self.usages: deque[str] = deque(maxlen=KEPT)
 
@@ -152,12 +153,15 @@ class HistoryChooser:
         return self.random.choices(self.customers, cum_weights=self.weights)[0]
 
     def next(self) -> tuple[str, list[tuple[Shared, Command]]]:
-        """A command's name and its parts: one, or the events of a batch."""
+        """A command's name and its parts: one, or the events of a batch. Whoever has nothing yet is given some."""
         name = self.random.choices(list(WEIGHTS), weights=list(WEIGHTS.values()))[0]
         if name == "batch":
             events = [self.customer() for _ in range(self.random.randint(2, 8))]
             return name, [(customer, Command("use", self._use(customer))) for customer in events]
         customer = self.customer()
+        if not customer.is_funded:
+            customer.is_funded = True
+            return "grant", [(customer, Command("grant", {"credits_mc": 40_000, "unit": "credits"}))]
         arguments = getattr(self, f"_{name}")(customer)
         if arguments is None:
             return self.next()

@@ -13,6 +13,7 @@ from typing import Any
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT))
 
+from tests.rigs.figures import FORM_NAME  # noqa: E402 - the path has to be known first
 from tests.rigs.planted.bugs import BUGS, Bug  # noqa: E402 - the path has to be known first
 from tests.rigs.planted.rewriting import SWITCH  # noqa: E402
 
@@ -28,14 +29,14 @@ def environment(switch: str) -> dict[str, str]:
 
 
 def try_bug(bug: Bug) -> dict[str, Any]:
-    """Run the tests that must notice the bug; the first that fails has found it."""
+    """Run the tests that must notice the bug, in their shortest form; the first that fails has found it."""
     started = time.monotonic()
     found = None
     for catcher in bug.catchers:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-x", "--tb=line", catcher],
             cwd=ROOT,
-            env=environment(bug.name),
+            env={**environment(bug.name), FORM_NAME: "ci"},
             capture_output=True,
             text=True,
             check=False,
