@@ -170,6 +170,7 @@ class HttpWalk(Machine):
         if not ahead:
             return True
         kind, at, thing = min(ahead, key=lambda row: row[1])
+        acts_at = self.random.choice(AROUND)
         for offset in AROUND:
             try:
                 self.model = moved_to(self.model, at + offset)
@@ -178,12 +179,13 @@ class HttpWalk(Machine):
             self.http.story.advance_to(to_datetime(at + offset), sweep=False)
             self.http.now = at + offset
             self.history.append(f"{kind} at {at}, {offset:+} us, with {thing}")
+            if offset == acts_at:
+                # First of all: the server's own sweep is soon there.
+                for command in made_for(kind, thing, self):
+                    self.send(command)
             self.compare_state()
             self._compare_check()
             self.cases[kind] += 1
-            if offset == 0:
-                for command in made_for(kind, thing, self):
-                    self.send(command)
         return True
 
     def _compare_check(self) -> None:
