@@ -75,7 +75,12 @@ RIGS = (
     ),
     Rig("catalogue and roles", ("P18",), ("tests/store/test_tenancy.py", "tests/migrations")),
     Rig("tampering with the ledger", ("P20",), ("tests/api/test_verification.py",)),
-    Rig("raw garbage", ("P21",), ("tests/rigs/test_raw_garbage.py",), ALL),
+    Rig(
+        "raw garbage and framing",
+        ("P21",),
+        ("tests/rigs/test_raw_garbage.py", "tests/rigs/test_raw_framing.py"),
+        ALL,
+    ),
     Rig("requests made from the schemas", ("P21",), ("tests/rigs/test_openapi_fuzz.py",), ALL),
     Rig("auth matrix", ("P22",), ("tests/rigs/test_auth_matrix.py",), ALL),
     Rig("deliveries while workers die", ("P26", "P27"), ("tests/races/test_delivery_kills.py",), ("short",)),

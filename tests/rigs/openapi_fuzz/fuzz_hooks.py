@@ -18,6 +18,7 @@ from schemathesis import GenerationMode
 
 ALIASES = ("external_customer_id", "customer_id")
 SHORT = 8
+NUL_EVERY = 16
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 
 # Refusals that follow from what the environment holds at the moment.
@@ -64,6 +65,7 @@ RULES = {
         r"^Needs overage_policy",
         r"^Only what ends with its cycle",
         r"contradict each other",
+        r"not both\.$",
         r"^A [a-z]+ metric (takes|is never counted)",
         r"^A [a-z]+ carries no price",
         r"^The value does not fit a",
@@ -89,13 +91,27 @@ RULES = {
 }
 
 
+def put_nul(value: Any) -> bool:
+    """A NUL into the first text within; generated texts hold one too seldom."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if isinstance(inner, str) and name not in {"idempotency_key", *ALIASES}:
+                value[name] = f"{inner[:3]}\0{inner[3:]}"
+                return True
+            if put_nul(inner):
+                return True
+    return isinstance(value, list) and any(put_nul(inner) for inner in value)
+
+
 def is_positive(case: Any) -> bool:
     return case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
 
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    """A valid request names its customer once and its act by a key of its own: no schema of one parameter tells that."""
+    """A valid request names its customer once, its act by a key of its own; no schema of a parameter says so."""
+    if ord(case.id[1]) % NUL_EVERY == 0 and case.method in WRITES:
+        put_nul(case.body)
     if not is_positive(case):
         return
     if all(name in (case.query or {}) for name in ALIASES):
