@@ -86,10 +86,11 @@ class FaultProxy:
 
     async def _close(self) -> None:
         self.listener.close()
+        # Nothing is cancelled: the streams of this version of asyncio complain of cancelled tasks.
+        self.mode = "closed"
         for link in list(self.links):
+            link.is_stranded = False
             link.abort()
-        for task in list(self.tasks):
-            task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -107,6 +108,9 @@ class FaultProxy:
             writer.transport.abort()
             return
         await self._hold()
+        if self.mode == "closed":
+            writer.transport.abort()
+            return
         try:
             up_reader, up_writer = await self._connect()
         except OSError:

@@ -22,7 +22,7 @@ OWN_SECONDS_MAX = 0.75
 RECOVERY_SECONDS_MAX = 10.0
 # How long each fault lasts. A black hole must outlast what the server waits for, or it shows nothing.
 FAULT_SECONDS = {
-    "ci": {"swallow": 6.0, "strand": 1.0, "half-close": 1.0},
+    "ci": {"swallow": 6.0, "strand": 1.0},
     "short": {
         "swallow": 7.0,
         "strand": 1.0,

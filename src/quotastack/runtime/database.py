@@ -22,7 +22,7 @@ Pool = asyncpg.Pool
 APP_ROLE: Final = "qs_app"
 DATABASE_NAME: Final = "quotastack"
 CONNECT_SECONDS: Final = 10
-ACQUIRE_SECONDS: Final = 10.0
+ACQUIRE_SECONDS: Final = 4.0
 
 POSTGRES_VERSION_MIN: Final = 150_000
 POSTGRES_VERSION_MAX: Final = 190_000
@@ -38,22 +38,36 @@ ROW_BY_KEY: Final = {
     "enable_seqscan": "off",
 }
 
+SILENCE_SECONDS: Final = 0.3
+
 READ_CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
 class PoolLimits(msgspec.Struct, frozen=True):
-    """Size of a pool, and how long its statements may run, wait for a lock, or sit in an open transaction."""
+    """Size of a pool, and how long its statements may run, wait for a lock, or sit in an open transaction.
+
+    PostgreSQL ends what runs too long. A line that a router forgot says nothing at all: then the connection is given
+    up ``SILENCE_SECONDS`` later.
+    """
 
     connections_max: int
     statement_timeout_ms: int
     lock_timeout_ms: int
     idle_timeout_ms: int = 10_000
 
+    @property
+    def command_seconds(self) -> float:
+        """When a statement counts as lost."""
+        return self.statement_timeout_ms / 1_000 + SILENCE_SECONDS
 
-READS: Final = PoolLimits(8, statement_timeout_ms=15_000, lock_timeout_ms=2_000)
-WRITES: Final = PoolLimits(4, statement_timeout_ms=15_000, lock_timeout_ms=5_000)
+
+# Whoever waits for one of these is answered within five seconds, even if that means 503.
+READS: Final = PoolLimits(8, statement_timeout_ms=4_000, lock_timeout_ms=2_000, idle_timeout_ms=5_000)
+WRITES: Final = PoolLimits(4, statement_timeout_ms=4_000, lock_timeout_ms=3_800, idle_timeout_ms=5_000)
 WORKERS: Final = PoolLimits(4, statement_timeout_ms=60_000, lock_timeout_ms=5_000)
-LANE: Final = PoolLimits(1, statement_timeout_ms=15_000, lock_timeout_ms=5_000)
+# A lane's callers are answered by its watch. It goes on with another connection a little later, and what the lost one
+# had locked is free by then.
+LANE: Final = PoolLimits(1, statement_timeout_ms=5_000, lock_timeout_ms=4_500, idle_timeout_ms=5_000)
 
 
 class DatabaseTarget(msgspec.Struct, frozen=True):
@@ -95,6 +109,7 @@ class DatabaseTarget(msgspec.Struct, frozen=True):
             "user": APP_ROLE,
             "password": self.app_password,
             "timeout": CONNECT_SECONDS,
+            "command_timeout": limits.command_seconds,
             "statement_cache_size": 500,
             "max_cached_statement_lifetime": 0,
             "max_cacheable_statement_size": 256 * 1024,
@@ -151,6 +166,11 @@ class Database:
                 await asyncio.wait_for(pool.close(), 5)
             except TimeoutError:
                 pool.terminate()
+
+    async def renew(self) -> None:
+        """Have every pool connect anew: what is connected now may lead nowhere. What is in use ends by itself."""
+        for pool in (self.reads, self.writes, self.workers):
+            await pool.expire_connections()
 
     async def connect_dedicated(self, name: str = "lane") -> Connection:
         """A connection of one's own, outside the pools, for an engine lane.

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator
 from typing import Final, cast
 
 from quotastack.core.ids import EnvironmentId, read_uuid
-from quotastack.runtime.database import Connection, Pool
+from quotastack.runtime.database import ACQUIRE_SECONDS, Connection, Pool
 
 # The environment's id is spliced in: SET takes no parameters. _quote proves that it is a UUID.
 BEGIN: Final = "BEGIN; SET LOCAL quotastack.environment_id = "
@@ -68,8 +68,10 @@ async def environment_transaction(
         ValueError: ``environment_id`` is not a UUID.
         asyncpg.PostgresError, OSError, TimeoutError: the database refused or cannot be reached.
     """
-    async with pool.acquire() as borrowed:
-        connection = cast("Connection", borrowed)
+    async with asyncio.timeout(ACQUIRE_SECONDS):
+        borrowed = await pool.acquire()
+    connection = cast("Connection", borrowed)
+    try:
         try:
             await begin(connection, environment_id, read_only=read_only)
             yield connection
@@ -77,3 +79,5 @@ async def environment_transaction(
         except BaseException:
             await rollback(connection)
             raise
+    finally:
+        await pool.release(borrowed)

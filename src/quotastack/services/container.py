@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 
@@ -21,7 +22,7 @@ class Services:
     Commands that run beside a server make one by ``open_services``; a server by ``run_services``.
     """
 
-    __slots__ = ("clock", "database", "engine", "environment_watchers", "secret", "settings")
+    __slots__ = ("_renewing", "clock", "database", "engine", "environment_watchers", "secret", "settings")
 
     def __init__(
         self, settings: Settings, *, secret: InstallationSecret, database: Database, clock: Clock
@@ -34,11 +35,17 @@ class Services:
         self.engine = Engine(settings, database=database, clock=clock)
         self.environment_watchers.append(self.engine.environments.invalidate)
         self.engine.listener.on_environment.append(self._hear_environment)
+        self.engine.listener.on_lost.append(self._renew_connections)
+        self._renewing: asyncio.Task[None] | None = None
 
     @property
     def environments(self) -> Environments:
         """The catalogs, configurations and clocks that this process has seen lately."""
         return self.engine.environments
+
+    def _renew_connections(self) -> None:
+        # The listener is the first to notice that the line to the database is gone.
+        self._renewing = asyncio.get_running_loop().create_task(self.database.renew(), name="renew-pools")
 
     def _hear_environment(self, environment_id: str, _version: int) -> None:
         self.environment_changed(EnvironmentId(environment_id))
