@@ -196,6 +196,54 @@ _ALL = (
         "tests/core/test_periods.py",
     ),
     _bug(
+        "a week that begins on Tuesday, a day at one o'clock",
+        "P16",
+        "core.periods",
+        "_CALENDAR_ANCHOR: Final = datetime(2001, 1, 1, tzinfo=UTC)",
+        "_CALENDAR_ANCHOR: Final = datetime(2001, 1, 2, 1, tzinfo=UTC)",
+        "tests/core/test_periods.py",
+    ),
+    _bug(
+        "a usage event is reversed twice",
+        "P1 P13",
+        "core.reversal",
+        'if event.status != "applied":',
+        'if event.status not in {"applied", "reversed"}:',
+        "tests/core/test_reversal.py",
+    ),
+    _bug(
+        "an event's number is used again",
+        "P26 P27",
+        "core.draft",
+        "        self.event_sequence += 1\n",
+        "        self.event_sequence += self.event_sequence < 2\n",
+        "tests/core/test_blocks_properties.py",
+        "tests/core/test_chronicles_credits.py",
+    ),
+    _bug(
+        "what is held may be spent",
+        "P2 P13",
+        "core.customer_state",
+        "return self.blocks_mc - self.overdraft_mc - self.reserved_mc",
+        "return self.blocks_mc - self.overdraft_mc",
+        "tests/core/test_reservations.py",
+        CORE_MODEL,
+    ),
+    _bug(
+        "foreign key without its environment",
+        "P18 P19",
+        "runtime.migrate",
+        MIGRATIONS_READ,
+        _sql(
+            "select quotastack.protect('quotastack.plan_variants');",
+            "select quotastack.protect('quotastack.plan_variants');\n"
+            "alter table quotastack.plans add constraint plans_id unique (id);\n"
+            "alter table quotastack.plan_variants drop constraint plan_variants_plan,\n"
+            "    add constraint plan_variants_plan foreign key (plan_id) references quotastack.plans (id);",
+        ),
+        LINT,
+    ),
+    _bug(
         "policy without WITH CHECK",
         "P18",
         "runtime.migrate",
