@@ -14,6 +14,9 @@ HOST ?= 127.0.0.1
 PORT ?= 8080
 ARGS ?=
 LONG ?=
+QUICK ?=
+GROWTH ?=
+OVERLOAD ?=
 TESTS ?= tests
 BIN := $(VENV)/bin
 
@@ -46,9 +49,16 @@ format: $(DEV_STAMP) ## Format, and repair what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(DEV_STAMP) ## Measure usage and checks against the pgbench floors
+bench: $(DEV_STAMP) ## Measure against the pgbench floors (QUICK=1, GROWTH=1, OVERLOAD=1)
+ifneq ($(GROWTH),)
+	$(BIN)/python benchmarks/growth.py $(ARGS)
+else ifneq ($(OVERLOAD),)
+	$(BIN)/python benchmarks/degradation.py $(ARGS)
+else
 	$(BIN)/python benchmarks/run.py $(ARGS)
-	$(BIN)/python benchmarks/deliveries.py
+	$(if $(QUICK),,$(BIN)/python benchmarks/deliveries.py)
+endif
+	$(if $(QUICK),,$(BIN)/python benchmarks/page.py)
 
 rigs: $(DEV_STAMP) ## Run the proof rigs and print their figures (LONG=1: the long form)
 	LONG=$(LONG) $(BIN)/python tests/rigs/run.py $(ARGS)

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from load import MissingToolError, Result, cpu_seconds, run_wrk, spent
-from world import Tenant, create_tenant, fill, make_prices, read_metrics, serving
+from measuring import describe, postmaster_of
+from world import Tenant, create_tenant, end_by_signal, fill, make_prices, read_metrics, serving
 
 from quotastack.runtime.embedded import Cluster
 
@@ -146,7 +147,7 @@ def measure(seconds: int) -> dict[str, Any]:
                 key = tenant.test_key
                 make_prices(base_url, key)
             asyncio.run(fill(data, tenant, CUSTOMERS))
-            postmaster = int((data / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+            postmaster = postmaster_of(data)
             with serving(data) as (base_url, pid):
                 world = Degradation(base_url, pid, postmaster, tenant, seconds)
                 world.load(rate=0, skip=2)
@@ -183,6 +184,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", default=bool(os.environ.get("QUICK")))
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/degradation.json"))
     given = parser.parse_args()
+    end_by_signal()
     try:
         result = measure(5 if given.quick else 15)
     except MissingToolError as missing:
@@ -191,7 +193,7 @@ def main() -> int:
     for what, holds in result["judged"].items():
         print(f"{what:<40}{'holds' if holds else 'MISSED'}")
     given.json.parent.mkdir(parents=True, exist_ok=True)
-    given.json.write_text(json.dumps(result, indent=2) + "\n")
+    given.json.write_text(json.dumps(describe(**result), indent=2) + "\n")
     return 0
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import cast
 
 from load import MissingToolError, Result, run_wrk
-from world import Tenant, call, create_tenant, fill, free_port, make_prices, serving
+from world import Tenant, call, create_tenant, end_by_signal, fill, free_port, make_prices, serving
 
 from quotastack.runtime.embedded import Cluster
 
@@ -170,6 +170,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--receive", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    end_by_signal()
     if arguments.receive is not None:
         import uvloop
 

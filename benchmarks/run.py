@@ -11,32 +11,29 @@ import argparse
 import asyncio
 import json
 import os
-import platform
-import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import asyncpg
 from load import MissingToolError, Result, cpu_seconds, run_pgbench, run_wrk, spent
+from measuring import Served, describe, load, postmaster_of
 from rows import judge, show
 from world import (
     Tenant,
     call,
     create_tenant,
     database_environment,
+    end_by_signal,
     fill,
     fill_environments,
     make_prices,
-    read_metrics,
     serving,
     serving_hello,
     tidy,
@@ -47,7 +44,6 @@ from quotastack.runtime.postgres_binaries import find_binaries
 
 CUSTOMERS: Final = 10_000
 ENVIRONMENTS: Final = 1_000
-BATCH_METRICS: Final = ("quotastack_engine_commands_total", "quotastack_engine_batches_total")
 
 TIERED_RULE: Final = {
     "cost_type": "tiered",
@@ -69,14 +65,6 @@ QUOTA: Final = {
 }
 
 
-class Served(NamedTuple):
-    """A running server and the key of its measured environment."""
-
-    base_url: str
-    pid: int
-    key: str
-
-
 class Bench:
     """One run: the scratch installation, and each measurement by name."""
 
@@ -88,7 +76,6 @@ class Bench:
         self.cluster = Cluster(self.data)
         self.samples: dict[str, list[Result]] = {}
         self.keys_file = folder / "keys"
-        self.serial = 0
 
     def note(self, name: str, result: Result) -> None:
         """Keep a sample and show it."""
@@ -105,7 +92,7 @@ class Bench:
         """Everything; the median of each measurement by throughput."""
         self.cluster.start_or_join()
         try:
-            self.postmaster = int((self.data / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+            self.postmaster = postmaster_of(self.data)
             self._make_floors()
             tenant = create_tenant(self.data, "bench")
             with serving(self.data) as (base_url, _):
@@ -175,37 +162,14 @@ class Bench:
             )
 
     def _load(self, served: Served, name: str, script: str, connections: int, **more: Any) -> Result:
-        """Load one script and note it. ``scale``: things for each request; the rest goes to the script."""
-        self.serial += 1
-        scale = more.pop("scale", 1)
-        seconds = more.pop("seconds", self.seconds)
-        where = {
-            "BENCH_API_KEY": served.key,
-            "BENCH_CUSTOMERS": str(CUSTOMERS),
-            "BENCH_PREFIX": f"{os.getpid()}:{self.serial}",
-            **{f"BENCH_{option.upper()}": str(value) for option, value in more.items()},
-        }
-        before = cpu_seconds(served.pid), cpu_seconds(self.postmaster), read_metrics(served.base_url)
-        result = run_wrk(
-            script, url=served.base_url, connections=connections, seconds=seconds, environment=where
-        )
-        used = spent(before[0], cpu_seconds(served.pid)), spent(before[1], cpu_seconds(self.postmaster))
-        metrics = read_metrics(served.base_url)
-        commands, batches = (metrics.get(part, 0.0) - before[2].get(part, 0.0) for part in BATCH_METRICS)
-        count = max(1.0, result.per_second * scale * seconds)
-        result = result._replace(
-            per_second=result.per_second * scale,
-            server_us=used[0] / count * 1e6,
-            database_us=used[1] / count * 1e6,
-            load_us=result.load_us / scale,
-            batch=commands / batches if batches else 0.0,
-        )
+        """Load one script and note it."""
+        result = load(served, script, connections=connections, seconds=self.seconds, **more)
         self.note(name, result)
         return result
 
     def _measure_server(self, tenant: Tenant) -> None:
         with serving(self.data) as (base_url, pid):
-            served = Served(base_url, pid, tenant.test_key)
+            served = Served(base_url, pid, self.postmaster, tenant.test_key)
             self._load(served, "warm-up", "check", 128)
             self._load(served, "warm-up", "usage", 128)
             self._load(served, "usage 1", "usage", 1)
@@ -224,7 +188,7 @@ class Bench:
             self._load(served, "warm-up", "usage", 32, **everywhere)
             self._load(served, "environments", "usage", 32, **everywhere)
         with serving(self.data, workers=2) as (base_url, pid):
-            served = Served(base_url, pid, tenant.test_key)
+            served = Served(base_url, pid, self.postmaster, tenant.test_key)
             self._load(served, "warm-up", "check", 128)
             self._load(served, "two usage", "usage", 128)
             self._load(served, "two check", "check", 32)
@@ -259,34 +223,13 @@ def _median(results: list[Result]) -> Result:
     return middle._replace(errors=sum(result.errors for result in results))
 
 
-def describe(results: dict[str, Result], lines: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    """What goes into the JSON: which commit, when, on what, and the figures."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    return {
-        "commit": commit.stdout.strip(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "processor": names[0].strip() if names else platform.machine(),
-            "cores": os.cpu_count(),
-            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-            "platform": platform.platform(),
-            "python": platform.python_version(),
-        },
-        **more,
-        "rows": lines,
-        "measurements": {name: result._asdict() for name, result in results.items()},
-    }
-
-
 def main() -> int:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", default=bool(os.environ.get("QUICK")))
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/latest.json"))
     given = parser.parse_args()
+    end_by_signal()
     seconds, rounds = (2, 1) if given.quick else (8, 3)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="qs-bench-") as folder:
@@ -298,8 +241,8 @@ def main() -> int:
     lines = judge(results)
     show(lines)
     told = describe(
-        results,
-        lines,
+        rows=lines,
+        measurements={name: result._asdict() for name, result in results.items()},
         rounds=rounds,
         seconds_each=seconds,
         load_average=os.getloadavg()[1],

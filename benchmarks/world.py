@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -43,6 +44,11 @@ class Tenant(NamedTuple):
 
     tenant_id: str
     test_key: str
+
+
+def end_by_signal() -> None:
+    """Have a stop signal end the run as an error does: servers and databases are stopped, folders removed."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def free_port() -> int:
@@ -116,7 +122,7 @@ async def grant(services: Services, caller: Caller, name: str, *, blocks: int = 
         )
 
 
-async def in_waves(count: int, work: Callable[[int], Awaitable[None]], *, at_once: int = 2_000) -> None:
+async def in_waves(count: int, work: Callable[[int], Awaitable[None]], *, at_once: int = 500) -> None:
     """``work`` for 1 to ``count``, many at once."""
     for start in range(1, count + 1, at_once):
         await asyncio.gather(*(work(number) for number in range(start, min(start + at_once, count + 1))))
