@@ -30,9 +30,11 @@ PROMISES = {
     "P3": "one order explains every answer",
     "P4": "one effect per idempotency key",
     "P5": "nothing acknowledged is lost in a crash",
+    "P6": "a crash at any named step leaves the whole effect or none",
     "P7": "an ambiguous COMMIT is settled by the key",
     "P8": "durable with the shipped settings",
     "P9": "a lost database is answered in time",
+    "P10": "a full disk loses nothing",
     "P12": "no deadlocks",
     "P13": "a hold ends once",
     "P14": "boundaries to the microsecond",
@@ -50,12 +52,14 @@ PROMISES = {
     "P33": "cached checks within their bound",
 }
 # Their cases are listed, not drawn, or many of one event.
-NO_TRIALS = {"P9", "P16", "P17", "P18", "P19", "P22"}
+NO_TRIALS = {"P6", "P9", "P10", "P16", "P17", "P18", "P19", "P22"}
 LIMITS = """
 ## Honest limits
 
 - One PostgreSQL node. `kill -9` of processes is no power cut: that `fsync` reaches the disk is PostgreSQL's and the
   machine's promise.
+- A full disk stops writes; when there is no room for PostgreSQL's log either, PostgreSQL stops, and reads and checks
+  are answered by 503 too until there is room again. Then the embedded database comes back by itself.
 - With asynchronous replication a failover can lose acknowledged writes.
 - A bound speaks of the cases that the rig makes, not of all that can happen.
 """

@@ -21,7 +21,7 @@ from tests.races.servers import (
     stop_database,
     wait_until,
 )
-from tests.rigs.failpoints.hooks import SWITCH, file_name
+from tests.rigs.failpoints.hooks import SWITCH, TRACE, file_name
 
 SITE = Path(__file__).parent / "failpoints" / "site"
 READY_SECONDS_MAX = 60.0
@@ -124,6 +124,12 @@ class Member(ServerProcess):
 
     def is_dead(self) -> bool:
         return self.process is None or self.process.poll() is not None
+
+    def trace(self) -> Path:
+        """From now on the points that the process passes are written there."""
+        passed = self.control / TRACE
+        passed.write_text("")
+        return passed
 
     def arm(self, point_name: str, action: str) -> None:
         """The next time the process comes to the point it does what ``action`` says."""

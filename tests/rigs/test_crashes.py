@@ -16,13 +16,12 @@ from tests.rigs.fleet import Fleet, Member
 
 # How often each falls; together with the crashes at named steps the long form makes more than a thousand.
 VICTIMS = {
-    "ci": {"server": 3, "worker": 1, "backend": 4, "postmaster": 2},
-    "short": {"server": 12, "worker": 4, "backend": 20, "postmaster": 6},
+    "ci": {"server": 2, "worker": 1, "backend": 3, "postmaster": 1},
+    "short": {"server": 7, "worker": 2, "backend": 12, "postmaster": 4},
     "long": {"server": 130, "worker": 30, "backend": 200, "postmaster": 60},
 }[FORM]
 SERVERS = 2 if FORM == "ci" else 3
 CONTROL_KILLS_MAX = 12
-SAME_PAUSE_SECONDS = 0.15
 
 
 def command_line(pid: int) -> str:

@@ -26,10 +26,10 @@ FAULT_SECONDS = {
     "short": {
         "swallow": 7.0,
         "strand": 1.0,
-        "reset": 3.0,
-        "half-close": 3.0,
+        "reset": 2.0,
+        "half-close": 2.0,
         "half-close-up": 5.0,
-        "delay": 3.0,
+        "delay": 2.0,
     },
     "long": {
         "swallow": 60.0,

@@ -1,17 +1,14 @@
-"""The crash rig in its long form: 20 kills of the server and of PostgreSQL under load."""
+"""The server falls again and again while it turns periods: the long form."""
 
-import sys
 from pathlib import Path
 
 from tests.races.boundary_rig import survive_boundaries
-from tests.races.kill_rig import survive
-
-
-def test_twenty_kills(tmp_path: Path) -> None:
-    told = survive(tmp_path, server_kills=12, database_kills=8)
-    sys.stderr.write(f"{dict(told)}\n")
-    assert (told["server"], told["database"]) == (12, 8)
+from tests.rigs.figures import tell
 
 
 def test_twenty_kills_during_boundary_sweeps(tmp_path: Path) -> None:
-    assert survive_boundaries(tmp_path, kills=20, customers=20) == 20 * 5 * 20
+    boundaries = survive_boundaries(tmp_path, kills=20, customers=20)
+    tell(
+        "P5", "P15", ran=f"20 kills of the server while {boundaries} boundaries fell due", cases=20, kills=20
+    )
+    assert boundaries == 20 * 5 * 20

@@ -18,12 +18,12 @@ from tests.rigs.receiver import Receiver, judge
 MODES = {
     "ci": {"reset": 0.5, "cut": 0.5},
     "short": {
-        "swallow": 2.0,
-        "reset": 2.0,
-        "half-close": 2.0,
-        "half-close-up": 2.0,
-        "delay": 2.0,
-        "cut": 2.0,
+        "swallow": 1.5,
+        "reset": 1.0,
+        "half-close": 1.0,
+        "half-close-up": 1.5,
+        "delay": 1.0,
+        "cut": 1.0,
     },
     "long": {
         "swallow": 8.0,
