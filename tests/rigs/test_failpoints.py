@@ -225,7 +225,7 @@ def test_every_write_survives_a_crash_at_every_step(crashes: list[Crashes], part
     kinds = {cell.kind.name for cell in cells}
     tell(
         "P6",
-        ran=f"part {part + 1} of {PARTS}: {len(points)} steps x {len(kinds)} kinds of writes x {len(ACTIONS)} faults: {dict(done)}; "
+        ran=f"part {part + 1} of {PARTS}: {len(points)} steps x {len(kinds)} kinds of writes, {dict(done)}; "
         f"first answers {dict(outcomes)}, slowest {max(each.api.slowest for each in crashes):.1f} s",
         cases=len(cells),
         violations=len(faults),
