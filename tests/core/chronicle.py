@@ -233,7 +233,12 @@ class Chronicle(Subscriber):
         self.known |= {("counter", *place): counter for place, counter in changes.counters.items()}
 
     def compare(self, name: str) -> None:
-        """Fail on the first act that differs from the approved chronicle."""
+        """Fail on the first act that differs from the approved chronicle, and where the ledger tells another story."""
+        for unit, account in self.draft.accounts.items():
+            replayed = self.replay(unit)
+            replayed.compare_account(account)
+            holds = {hold.id: hold.reserved_mc for hold in self.draft.holds.values() if hold.unit == unit}
+            replayed.compare_holds(holds)
         file = APPROVED / f"{name}.json"
         written = [json.dumps(line, ensure_ascii=False).replace(IDS, "#") for line in self.lines]
         if os.environ.get("APPROVE"):

@@ -341,11 +341,4 @@ CHRONICLES = [quotas, subscriptions, contracts]
 
 @pytest.mark.parametrize("live", CHRONICLES, ids=lambda live: live.__name__)
 def test_everything_is_as_approved(live: Any) -> None:
-    life = live()
-    life.compare(live.__name__)
-    for unit, account in life.draft.accounts.items():
-        replayed = life.replay(unit)
-        replayed.compare_account(account)
-        replayed.compare_holds(
-            {hold.id: hold.reserved_mc for hold in life.draft.holds.values() if hold.unit == unit}
-        )
+    live().compare(live.__name__)
