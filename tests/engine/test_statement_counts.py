@@ -5,13 +5,16 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 import msgspec
+import pytest
 from tests.engine.conftest import World, open_world
 
 from quotastack.core.catalog import MeteringRule, Metric
 from quotastack.core.customer_ref import CustomerRef
 from quotastack.core.topups import GrantTopup
 from quotastack.core.usage import RecordUsage
+from quotastack.engine.batch import Guessing
 from quotastack.runtime.random_ids import new_id
+from quotastack.store.batch_writes import WRITE_KNOWN
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 STATEMENTS_MAX = 12
@@ -92,9 +95,23 @@ def run(database: Any, story: Any) -> None:
     asyncio.run(tell())
 
 
-def test_a_batch_of_cached_customers_takes_four_statements(database: Any) -> None:
+def test_a_batch_of_remembered_customers_takes_one_statement(database: Any) -> None:
     async def story(world: World) -> None:
         await prepare(world, 100)
+        with Statements(world) as statements:
+            await use(world, 100, each=3)
+        assert set(statements.seen) == {WRITE_KNOWN}
+        assert len(statements.seen) <= 3
+
+    run(database, story)
+
+
+def test_a_batch_that_asks_first_takes_four_statements(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(world: World) -> None:
+        await prepare(world, 100)
+        monkeypatch.setattr(Guessing, "is_due", lambda _: False)
         with Statements(world) as statements:
             await use(world, 100, each=3)
         batches = statements.commits
@@ -105,8 +122,11 @@ def test_a_batch_of_cached_customers_takes_four_statements(database: Any) -> Non
     run(database, story)
 
 
-def test_customers_that_are_not_cached_cost_one_load_more(database: Any) -> None:
+def test_customers_that_are_not_cached_cost_one_load_more(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def story(world: World) -> None:
+        monkeypatch.setattr(Guessing, "is_due", lambda _: False)
         await prepare(world, 50)
         for number in range(50):
             ref = CustomerRef.by_external_id(f"customer-{number}")

@@ -54,6 +54,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         """The rows of history that ``decide`` looks for in ``draft.extra``; None for none."""
         return None
 
+    def lacks(self, draft: Draft) -> Needs | None:  # noqa: ARG002 - a command may know by the draft that it needs none
+        """Those of ``needs`` that the draft, not yet advanced, does not make superfluous."""
+        return self.needs
+
     @property
     def is_dry_run(self) -> bool:
         """Whether the effect is thrown away after the answer was made."""

@@ -189,6 +189,10 @@ class OneReservation(Command, frozen=True, kw_only=True):
         """The reservation's row, in case it is final already."""
         return Needs(hold_ids=(self.reservation_id,))
 
+    def lacks(self, draft: Draft) -> Needs | None:
+        """Nothing for a hold that the state has: should it end first, the draft's changes tell how."""
+        return None if self.reservation_id in draft.holds else self.needs
+
     def require_active(self, draft: Draft) -> Hold:
         """The hold, active at this instant: one whose time has come was ended before.
 

@@ -4,7 +4,11 @@ For each environment in the batch: lock and read, decide one command after the o
 write. Then COMMIT, publish the new states, and only then answer. Locks: the environment (shared),
 then the customers' rows, ascending by (environment, customer); nothing else.
 
-Statements for each environment: the lock, at most one load of states, history where commands name
+Where every state is remembered and the clock is the database's own, the batch is decided on memory
+first, and one call locks, compares the versions and writes: the same locks in the same order, the same
+decisions, one round trip instead of four. See docs/adr/0008.
+
+Statements for each environment else: the lock, at most one load of states, history where commands name
 it, one hot write, one for each kind of rarer row; see ``tests/engine/test_statement_counts.py``.
 """
 
@@ -13,11 +17,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
+import asyncpg
+
 from quotastack.core.advance import refresh_due_at
 from quotastack.core.customer_state import NEVER
 from quotastack.core.draft import Draft
 from quotastack.core.ids import EnvironmentId
-from quotastack.engine.environment_batch import BatchParts, EnvironmentBatch
+from quotastack.engine.environment_batch import BatchParts, EnvironmentBatch, PoisonedBatchError
 from quotastack.engine.submission import Pending
 from quotastack.runtime.tenancy import begin, commit, rollback, switch_environment
 from quotastack.store.batch_writes import (
@@ -26,6 +32,7 @@ from quotastack.store.batch_writes import (
     free_external_ids,
     write_due,
     write_hot,
+    write_known,
 )
 from quotastack.store.customers import erase_customers
 from quotastack.store.object_writes import INSERT_LEDGER_TEXTS, ObjectRows, write_objects
@@ -38,55 +45,83 @@ if TYPE_CHECKING:
     from quotastack.runtime.database import Connection
 
 NOTICE_BYTES_MAX: Final = 7_900
+GUESS_PAUSE_MAX: Final = 63
+
+# Errors that end a connection, at whatever point of the transaction.
+GONE: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+)
 
 
 class CommitUnknownError(Exception):
     """The connection was lost at COMMIT: the keys tell, under the customers' locks, what happened."""
 
 
-async def _write(tx: Connection, batch: EnvironmentBatch) -> None:
-    """Write what was decided; nothing when nothing changed."""
-    hot, objects = HotRows(), ObjectRows()
+class _Rows:
+    """What was decided in one environment, as rows."""
+
+    __slots__ = ("due", "erased", "gone", "hot", "notices", "objects", "unused")
+
+    def __init__(self) -> None:
+        self.hot = HotRows()
+        self.objects = ObjectRows()
+        self.notices: list[str] = []
+        self.due: list[tuple[str, datetime]] = []
+        self.gone: list[str] = []
+        # Customers created for commands that were all refused; customers that were deleted.
+        self.unused: list[str] = []
+        self.erased: list[str] = []
+
+    def is_hot(self, batch: EnvironmentBatch) -> bool:
+        """Whether all of it goes into one call."""
+        has_more = self.objects.rows or self.due or self.gone or self.unused or self.erased
+        return not has_more and not (self.hot.events and batch.environment.catalog.endpoints)
+
+
+def _collect(batch: EnvironmentBatch) -> _Rows:
+    rows = _Rows()
+    hot = rows.hot
     hot.keys = sorted(batch.key_rows, key=lambda row: row[0])
-    due: list[tuple[str, datetime]] = []
-    gone: list[str] = []
-    notices: list[str] = []
-    unused: list[str] = []
+    is_alone = batch.parts.listener.is_alone
     for customer_id, draft in sorted(batch.drafts.items()):
         if customer_id in batch.created and draft.is_new:
-            unused.append(customer_id)
+            rows.unused.append(customer_id)
             continue
-        _collect_due(batch, draft, due, gone)
+        _collect_due(batch, draft, rows.due, rows.gone)
         if draft.writes:
             hot.customers.append((customer_id, draft.version, draft.event_sequence, draft.last_entry_at))
             hot.add_changes(draft.customer, draft.changes, draft.accounts)
-            objects.add_changes(draft.customer, draft.changes)
-            if not batch.parts.listener.is_alone:
-                notices.append(f"{customer_id}={draft.version}")
-    await _write_rows(tx, batch, hot, objects, notices)
-    await _queue_deliveries(tx, batch)
-    if due or gone:
-        await write_due(tx, batch.environment_id, due, gone)
-    if unused:
-        await delete_customers(tx, batch.environment_id, unused)
-        for customer_id in unused:
-            del batch.drafts[customer_id]
-    erased = [c for c, draft in batch.drafts.items() if draft.changes.is_erased]
-    if erased:
-        await free_external_ids(tx, batch.environment_id, erased)
-        await erase_customers(tx, erased)
-
-
-async def _write_rows(
-    tx: Connection, batch: EnvironmentBatch, hot: HotRows, objects: ObjectRows, notices: list[str]
-) -> None:
+            rows.objects.add_changes(draft.customer, draft.changes)
+            if draft.changes.is_erased:
+                rows.erased.append(customer_id)
+            if not is_alone:
+                rows.notices.append(f"{customer_id}={draft.version}")
     for row in hot.texts:
-        objects.add(INSERT_LEDGER_TEXTS, row)
-    if objects.rows:
-        await write_objects(tx, batch.environment_id, objects)
-    if hot.customers or hot.keys:
-        prefix = f"{batch.parts.process_id}:{batch.environment_id}:"
-        await write_hot(tx, batch.environment_id, hot, join_notices(prefix, notices))
+        rows.objects.add(INSERT_LEDGER_TEXTS, row)
+    prefix = f"{batch.parts.process_id}:{batch.environment_id}:"
+    rows.notices = join_notices(prefix, rows.notices)
+    return rows
+
+
+async def _write(tx: Connection, batch: EnvironmentBatch, rows: _Rows) -> None:
+    """Write what was decided; nothing when nothing changed."""
+    if rows.objects.rows:
+        await write_objects(tx, batch.environment_id, rows.objects)
+    if rows.hot.customers or rows.hot.keys:
+        await write_hot(tx, batch.environment_id, rows.hot, rows.notices)
+    await _queue_deliveries(tx, batch)
+    if rows.due or rows.gone:
+        await write_due(tx, batch.environment_id, rows.due, rows.gone)
+    if rows.unused:
+        await delete_customers(tx, batch.environment_id, rows.unused)
+        for customer_id in rows.unused:
+            del batch.drafts[customer_id]
+    if rows.erased:
+        await free_external_ids(tx, batch.environment_id, rows.erased)
+        await erase_customers(tx, rows.erased)
 
 
 async def _queue_deliveries(tx: Connection, batch: EnvironmentBatch) -> None:
@@ -140,8 +175,39 @@ def join_notices(prefix: str, notices: list[str]) -> list[str]:
     return payloads
 
 
-async def run_batch(tx: Connection, pendings: Sequence[Pending], parts: BatchParts) -> list[Pending]:
+class Guessing:
+    """When a lane decides on what it remembers: always, but for a while after it was wrong.
+
+    Each time in a row it was wrong doubles the number of batches for which the database is asked first, so that
+    two processes that work on the same customers do not decide everything twice.
+    """
+
+    __slots__ = ("_pause", "_skip")
+
+    def __init__(self) -> None:
+        self._pause = 0
+        self._skip = 0
+
+    def is_due(self) -> bool:
+        """Whether to try with this batch."""
+        if self._skip:
+            self._skip -= 1
+            return False
+        return True
+
+    def note(self, *, was_right: bool) -> None:
+        """Learn from a try."""
+        self._pause = 0 if was_right else min(GUESS_PAUSE_MAX, 2 * self._pause + 1)
+        self._skip = self._pause
+
+
+async def run_batch(
+    tx: Connection, pendings: Sequence[Pending], parts: BatchParts, guessing: Guessing
+) -> list[Pending]:
     """Decide and write ``pendings`` in one transaction, then answer each caller.
+
+    What is remembered is tried first where memory may be trusted to decide by: the write then compares versions
+    and refuses as a whole when it was wrong; nobody has been answered by then, and the batch runs as any other.
 
     Returns those that must run again (more is due for them than one transaction takes).
 
@@ -149,25 +215,15 @@ async def run_batch(tx: Connection, pendings: Sequence[Pending], parts: BatchPar
         PoisonedBatchError, asyncpg.PostgresError, OSError: nothing was written, nobody answered.
         CommitUnknownError: COMMIT was sent and no answer came.
     """
-    groups: dict[str, list[Pending]] = defaultdict(list)
+    by_environment: dict[str, list[Pending]] = defaultdict(list)
     for pending in pendings:
-        groups[pending.submission.caller.environment_id].append(pending)
-    batches: list[EnvironmentBatch] = []
-    try:
-        for environment_id, group in sorted(groups.items()):
-            if batches:
-                await switch_environment(tx, EnvironmentId(environment_id))
-            else:
-                await begin(tx, EnvironmentId(environment_id))
-            batch = EnvironmentBatch(environment_id, group, parts)
-            batches.append(batch)
-            await batch.read(tx)
-            batch.decide()
-            await _write(tx, batch)
-    except BaseException:
-        await rollback(tx)
-        raise
-    await _commit(tx)
+        by_environment[pending.submission.caller.environment_id].append(pending)
+    groups = sorted(by_environment.items())
+    batches = None
+    if parts.clock.is_exact and guessing.is_due():
+        batches = await _run_remembered(tx, groups, parts, guessing)
+    if batches is None:
+        batches = await _run_read(tx, groups, parts)
     for batch in batches:
         _publish(batch)
     deferred = [pending for batch in batches for pending in batch.deferred]
@@ -175,6 +231,102 @@ async def run_batch(tx: Connection, pendings: Sequence[Pending], parts: BatchPar
         if pending.outcome is not None:
             pending.answer()
     return deferred
+
+
+async def _run_read(
+    tx: Connection, groups: Sequence[tuple[str, list[Pending]]], parts: BatchParts
+) -> list[EnvironmentBatch]:
+    """Read under the locks, decide, write, commit."""
+    batches: list[EnvironmentBatch] = []
+    try:
+        for environment_id, group in groups:
+            await _enter(tx, environment_id, is_first=not batches)
+            batch = EnvironmentBatch(environment_id, group, parts)
+            batches.append(batch)
+            await batch.read(tx)
+            batch.decide()
+            await _write(tx, batch, _collect(batch))
+    except BaseException:
+        await rollback(tx)
+        raise
+    await _commit(tx)
+    return batches
+
+
+async def _run_remembered(
+    tx: Connection, groups: Sequence[tuple[str, list[Pending]]], parts: BatchParts, guessing: Guessing
+) -> list[EnvironmentBatch] | None:
+    """Decide on remembered states, then write if they still hold; None: not known, or not so any more."""
+    batches: list[EnvironmentBatch] = []
+    for environment_id, group in groups:
+        batch = EnvironmentBatch(environment_id, group, parts)
+        if not batch.recall(parts.clock):
+            return None
+        batches.append(batch)
+    try:
+        for batch in batches:
+            batch.decide()
+        is_written = await _write_remembered(tx, batches)
+    except (PoisonedBatchError, asyncpg.UniqueViolationError):
+        # A key that was used before, most likely: it is found, and answered, under the lock.
+        is_written = False
+    guessing.note(was_right=is_written)
+    if is_written:
+        return batches
+    for batch in batches:
+        for pending in batch.pendings:
+            pending.outcome = None
+            pending.needs.clear()
+            pending.ran.clear()
+    return None
+
+
+async def _write_remembered(tx: Connection, batches: Sequence[EnvironmentBatch]) -> bool:
+    rows = [_collect(batch) for batch in batches]
+    if len(batches) == 1 and rows[0].is_hot(batches[0]):
+        return await _write_alone(tx, batches[0], rows[0])
+    try:
+        for batch, its_rows in zip(batches, rows, strict=True):
+            await _enter(tx, batch.environment_id, is_first=batch is batches[0])
+            if not await batch.still_holds(tx):
+                await rollback(tx)
+                return False
+            await _write(tx, batch, its_rows)
+    except BaseException:
+        await rollback(tx)
+        raise
+    await _commit(tx)
+    return True
+
+
+async def _write_alone(tx: Connection, batch: EnvironmentBatch, rows: _Rows) -> bool:
+    """Write in one round trip: the call is its own transaction."""
+    try:
+        return await write_known(
+            tx,
+            batch.environment_id,
+            rows.hot,
+            rows.notices,
+            environment_version=batch.environment.version,
+            versions=batch.versions,
+            refused_digests=batch.refused_digests,
+        )
+    except asyncpg.PostgresError as error:
+        if tx.is_closed() or isinstance(error, GONE):
+            # The server went while it may have been committing.
+            tx.terminate()
+            raise CommitUnknownError from error
+        raise
+    except BaseException as error:
+        tx.terminate()
+        raise CommitUnknownError from error
+
+
+async def _enter(tx: Connection, environment_id: str, *, is_first: bool) -> None:
+    if is_first:
+        await begin(tx, EnvironmentId(environment_id))
+    else:
+        await switch_environment(tx, EnvironmentId(environment_id))
 
 
 async def _commit(tx: Connection) -> None:

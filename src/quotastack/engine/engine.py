@@ -55,7 +55,7 @@ class Engine:
         self.listener = Listener(
             database, cache=self.cache, environments=self.environments, process_id=self.process_id
         )
-        parts = BatchParts(self.cache, self.environments, self.listener, self.process_id)
+        parts = BatchParts(self.cache, self.environments, self.listener, clock, self.process_id)
         # Two on two cores: while one waits for its commit, the other decides.
         count = settings.lanes or max(1, os.cpu_count() or 1)
         self.lanes = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -30,7 +30,7 @@ from quotastack.runtime.random_ids import new_id, new_salt
 from quotastack.store.batch_writes import (
     insert_customers,
 )
-from quotastack.store.batches import OpenedBatch, StoredKey, open_batch
+from quotastack.store.batches import StoredKey, open_batch
 from quotastack.store.history import load_history
 from quotastack.store.states import load_states, read_clock, select_customer_ids
 
@@ -42,9 +42,8 @@ if TYPE_CHECKING:
     from quotastack.engine.cache import StateCache
     from quotastack.engine.environments import Environment, Environments
     from quotastack.engine.listener import Listener
+    from quotastack.runtime.clock import Clock
     from quotastack.runtime.database import Connection
-
-NOTICE_BYTES_MAX: Final = 7_900
 
 log = structlog.get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -60,6 +59,7 @@ class BatchParts(msgspec.Struct, frozen=True):
     cache: StateCache
     environments: Environments
     listener: Listener
+    clock: Clock
     process_id: str
 
     def cache_forget(self, pendings: Sequence[Pending]) -> None:
@@ -83,9 +83,54 @@ class EnvironmentBatch:
         self.deferred: list[Pending] = []
         self.key_rows: list[tuple[Any, ...]] = []
         self.keys: dict[bytes, StoredKey] = {}
+        self.versions: dict[str, int] = {}
         self.environment: Environment
-        self.opened: OpenedBatch
+        # The database's clock, and the environment's time by it.
+        self.real_now: datetime
         self.now: datetime
+
+    # Remembering
+
+    def recall(self, clock: Clock) -> bool:
+        """Take environment, states and time from memory instead of ``read``; false where something is unknown.
+
+        What is decided on them may be written only if the versions still hold: ``versions`` has those of the
+        customers, ascending by id.
+        """
+        environment = self.parts.environments.peek(self.environment_id)
+        if environment is None:
+            return False
+        cache = self.parts.cache
+        order = environment.config.priority_order
+        drafts = self.drafts
+        for pending in self.pendings:
+            customer_id = pending.customer_id
+            if customer_id is None or pending.is_settling or pending.needs:
+                return False
+            draft = drafts.get(customer_id)
+            if draft is None:
+                entry = cache.get(self.environment_id, customer_id)
+                if entry is None:
+                    return False
+                drafts[customer_id] = draft = Draft(entry.state, priority_order=order)
+            command = pending.submission.command
+            if command.needs is not None and command.lacks(draft) is not None:
+                return False
+        self.drafts = dict(sorted(drafts.items()))
+        self.versions = {customer_id: draft.version for customer_id, draft in self.drafts.items()}
+        self.environment = environment
+        self.real_now = clock.now()
+        self.now = environment.time_at(self.real_now)
+        return True
+
+    @property
+    def refused_digests(self) -> list[bytes]:
+        """The keys of the commands that were refused: had one been used before, it would have been answered."""
+        return [
+            pending.submission.key.digest
+            for pending in self.pendings
+            if isinstance(pending.outcome, Exception) and pending.submission.key is not None
+        ]
 
     # Reading
 
@@ -94,16 +139,30 @@ class EnvironmentBatch:
         await self._resolve(tx)
         ids = sorted({p.customer_id for p in self.pendings if p.customer_id is not None})
         digests = sorted({p.submission.key.digest for p in self.pendings if p.submission.key})
-        self.opened = await open_batch(tx, ids, digests)
-        self.keys = self.opened.keys
-        await self._load_environment(tx)
-        self.now = self.environment.time_at(self.opened.now)
+        opened = await open_batch(tx, ids, digests)
+        self.keys = opened.keys
+        self.versions = opened.versions
+        self.real_now = opened.now
+        await self._load_environment(tx, opened.environment_version)
+        self.now = self.environment.time_at(opened.now)
         await self._load_drafts(tx)
         for pending in self.pendings:
             draft = self.drafts.get(pending.customer_id or "")
-            for needs in (pending.submission.command.needs, *pending.needs):
-                if needs is not None and draft is not None:
+            if draft is None:
+                continue
+            for needs in (pending.submission.command.lacks(draft), *pending.needs):
+                if needs is not None:
                     await load_history(tx, draft.customer.id, needs, draft.extra)
+
+    async def still_holds(self, tx: Connection) -> bool:
+        """Take the locks; whether what was recalled is what the database has, and no key was used before."""
+        digests = {p.submission.key.digest for p in self.pendings if p.submission.key}
+        opened = await open_batch(tx, list(self.versions), sorted(digests))
+        return (
+            opened.environment_version == self.environment.version
+            and opened.versions == self.versions
+            and not opened.keys
+        )
 
     async def _resolve(self, tx: Connection) -> None:
         unknown = [p for p in self.pendings if p.customer_id is None]
@@ -145,16 +204,16 @@ class EnvironmentBatch:
         if taken:
             found.update(await select_customer_ids(tx, taken))
 
-    async def _load_environment(self, tx: Connection) -> None:
+    async def _load_environment(self, tx: Connection, version: int | None) -> None:
         known = self.parts.environments.peek(self.environment_id)
-        if known is None or known.version != self.opened.environment_version:
+        if known is None or known.version != version:
             known = await load_environment(tx, self.environment_id)
         self.environment = known
 
     async def _load_drafts(self, tx: Connection) -> None:
         states: dict[str, CustomerState] = {}
         stale: list[str] = []
-        for customer_id, version in self.opened.versions.items():
+        for customer_id, version in self.versions.items():
             entry = self.parts.cache.get(self.environment_id, customer_id)
             if customer_id in self.created:
                 states[customer_id] = self.created[customer_id]
@@ -285,7 +344,7 @@ class EnvironmentBatch:
         self.keys[key.digest] = StoredKey(key.fingerprint, command.status, body)
         self.key_rows.append(
             (key.digest, key.key, key.fingerprint, command.status, body, pending.customer_id,
-             command.is_money, self.opened.now)
+             command.is_money, self.real_now)
         )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import asyncpg
 import structlog
 
 from quotastack.core.errors import IdempotencyKeyInFlightError, UnavailableError
-from quotastack.engine.batch import CommitUnknownError, run_batch
+from quotastack.engine.batch import CommitUnknownError, Guessing, run_batch
 from quotastack.engine.environment_batch import BatchParts, PoisonedBatchError, as_problem
 from quotastack.engine.environments import UnknownEnvironmentError
 from quotastack.runtime.clock import monotonic_seconds
@@ -58,6 +58,7 @@ class Lane:
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._is_stopping = False
+        self._guessing = Guessing()
         self.batches = 0
         self.commands = 0
 
@@ -161,7 +162,7 @@ class Lane:
                 # A plan made for an empty table stays in use while the table grows: the 1st, 2nd, 4th, ...
                 # batch plans anew, until the statistics of a grown table do.
                 await forget_plans(connection)
-            deferred = await run_batch(connection, batch, self._parts)
+            deferred = await run_batch(connection, batch, self._parts, self._guessing)
         except CommitUnknownError:
             self._settle(batch)
         except Exception as error:  # noqa: BLE001 - each command meets its own error below

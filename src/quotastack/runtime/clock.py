@@ -50,12 +50,18 @@ class Clock(Protocol):
         """Whether that is little enough to decide by; if not, read the database's clock."""
         ...
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether this is the database's own clock."""
+        ...
+
 
 class HostClock:
     """The machine's own clock, for commands that run beside the server and for tests."""
 
     error_bound_us: int = 0
     is_synchronised: bool = True
+    is_exact: bool = False
 
     def now(self) -> datetime:
         """The machine's present instant."""
@@ -96,6 +102,11 @@ class DatabaseClock:
         if self._round_trip_error_us is None:
             return 2**53
         return self._round_trip_error_us + (_monotonic_us() - self._sampled_at_us) // _DRIFT_DIVISOR
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether this is the database's own clock, which reads the machine's."""
+        return self._is_same_machine and self._round_trip_error_us is not None
 
     @property
     def is_synchronised(self) -> bool:

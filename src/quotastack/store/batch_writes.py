@@ -1,71 +1,30 @@
 """Batch writes: what a batch changed in one environment, with few set-based statements.
 
-``write_hot`` is one statement for all that a usual debit touches: customers, accounts, blocks,
-counters, ledger, usage, keys and the notice to other processes. What is rarer is in
+``write_hot`` is one call for all that a usual debit touches: customers, accounts, blocks, counters,
+ledger, usage, keys and the notice to other processes; ``write_known`` is the same call as a transaction
+of its own, for what was decided on remembered states. What is rarer is in
 ``store/object_writes.py``. Only the engine's batch calls either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from quotastack.core.changes import Changes, LedgerEntry, UsageEvent
-from quotastack.core.customer_state import Account, Counter, Customer
+from quotastack.core.changes import Changes, LedgerEntry, OutboxEvent, UsageEvent
+from quotastack.core.customer_state import Account, Counter, Customer, Hold
 from quotastack.store.row_values import Row, columns_of, json_object, json_pairs, json_text
 
 if TYPE_CHECKING:
     from quotastack.runtime.database import Connection
 
-# Each array holds the rows of one table, as they were decided. The customers' rows are locked, so
-# no row here can be another's at the same time; the keys' primary key settles what lanes cannot.
-WRITE_HOT: Final = """
-    WITH customer_rows AS (
-        UPDATE customers AS c
-           SET version = u.version, event_sequence = u.event_sequence, last_entry_at = u.last_entry_at
-          FROM unnest($2::customer_change[]) AS u
-         WHERE c.environment_id = $1::uuid AND c.id = u.id
-    ), account_rows AS (
-        UPDATE accounts AS a
-           SET blocks_mc = u.blocks_mc, reserved_mc = u.reserved_mc, overdraft_mc = u.overdraft_mc,
-               lifetime_earned_mc = u.lifetime_earned_mc, lifetime_spent_mc = u.lifetime_spent_mc,
-               lifetime_expired_mc = u.lifetime_expired_mc, status = u.status,
-               sequence = u.sequence, hash = u.hash, is_low = u.is_low, is_exhausted = u.is_exhausted
-          FROM unnest($3::account_change[]) AS u
-         WHERE a.environment_id = $1::uuid AND a.customer_id = u.customer_id AND a.unit = u.unit
-    ), block_rows AS (
-        UPDATE blocks AS b
-           SET remaining_mc = u.remaining_mc, status = u.status,
-               is_live = u.status IN ('pending', 'active')
-          FROM unnest($4::block_change[]) AS u
-         WHERE b.environment_id = $1::uuid AND b.customer_id = u.customer_id AND b.id = u.id
-    ), counter_rows AS (
-        UPDATE counters AS n
-           SET period_end = u.period_end, value = u.value, max = u.max,
-               overage_units = u.overage_units, cost_mc = u.cost_mc, is_current = u.is_current,
-               details = u.details
-          FROM unnest($5::counter_change[]) AS u
-         WHERE n.environment_id = $1::uuid AND n.customer_id = u.customer_id
-           AND n.billable_metric_key = u.billable_metric_key AND n.kind = u.kind
-           AND n.period_start = u.period_start
-    ), ledger_rows AS (
-        INSERT INTO ledger_entries (environment_id, customer_id, unit, sequence, id, type, delta,
-               reserved_delta, balance_after, reserved_after, blocks, reference_type, reference_id,
-               request_id, actor, occurred_at, created_at, details, texts_digest, hash)
-        SELECT $1::uuid, u.* FROM unnest($6::new_ledger_entry[]) AS u
-    ), usage_rows AS (
-        INSERT INTO usage_events (environment_id, customer_id, id, billable_metric_key, status,
-               units, value, cost, unit, overage, draws, rule_id, reservation_id, timestamp,
-               dimensions, metadata, idempotency_key, text_salt, ledger_sequence, details, created_at)
-        SELECT $1::uuid, u.* FROM unnest($7::new_usage_event[]) AS u
-    ), key_rows AS (
-        INSERT INTO idempotency_keys (environment_id, key_digest, key, fingerprint, status, body,
-               customer_id, is_money, created_at)
-        SELECT $1::uuid, u.* FROM unnest($8::new_idempotency_key[]) AS u
-    )
-    SELECT pg_notify('quotastack_customers', payload) FROM unnest($9::text[]) AS payload
-"""
+# One row array for each table; see the functions' own comments in the migration.
+WRITE_HOT: Final = "SELECT quotastack.write_batch($1::uuid, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+WRITE_KNOWN: Final = (
+    "SELECT quotastack.write_known_batch($1::uuid, $2, $3::uuid[], $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
+    " $14, $15)"
+)
 
 DELETE_EXTERNAL_IDS: Final = """
     DELETE FROM external_ids WHERE environment_id = $1::uuid AND customer_id = ANY($2::uuid[])
@@ -96,7 +55,7 @@ DELETE_CUSTOMERS: Final = """
 
 
 def account_row(customer_id: str, account: Account) -> Row:
-    """The columns of WRITE_HOT for one account."""
+    """The columns of ``write_hot`` for one account."""
     return (
         customer_id, account.unit, account.blocks_mc, account.reserved_mc, account.overdraft_mc,
         account.lifetime_earned_mc, account.lifetime_spent_mc, account.lifetime_expired_mc,
@@ -105,7 +64,7 @@ def account_row(customer_id: str, account: Account) -> Row:
 
 
 def counter_row(customer_id: str, counter: Counter) -> Row:
-    """The columns of WRITE_HOT for one counter."""
+    """The columns of ``write_hot`` for one counter."""
     return (
         customer_id, counter.billable_metric_key, counter.kind, counter.period_start,
         counter.period_end, counter.value, counter.max, counter.overage_units, counter.cost_mc,
@@ -114,7 +73,7 @@ def counter_row(customer_id: str, counter: Counter) -> Row:
 
 
 def entry_row(customer_id: str, entry: LedgerEntry) -> Row:
-    """The columns of WRITE_HOT for one ledger entry."""
+    """The columns of ``write_hot`` for one ledger entry."""
     return (
         customer_id, entry.unit, entry.sequence, entry.id, entry.type, entry.delta_mc,
         entry.reserved_delta_mc, entry.balance_after_mc, entry.reserved_after_mc,
@@ -125,7 +84,7 @@ def entry_row(customer_id: str, entry: LedgerEntry) -> Row:
 
 
 def usage_row(customer_id: str, event: UsageEvent, salt: bytes | None) -> Row:
-    """The columns of WRITE_HOT for one usage event; ``salt`` is that of its entry's texts."""
+    """The columns of ``write_hot`` for one usage event; ``salt`` is that of its entry's texts."""
     return (
         customer_id, event.id, event.billable_metric_key, event.status, event.units, event.value,
         event.cost_mc, event.unit, event.overage_mc, json_pairs(event.draws), event.rule_id,
@@ -135,10 +94,28 @@ def usage_row(customer_id: str, event: UsageEvent, salt: bytes | None) -> Row:
     )  # fmt: skip
 
 
+def hold_row(customer_id: str, hold: Hold) -> Row:
+    """The columns of ``write_hot`` for one reservation."""
+    return (
+        customer_id, hold.id, hold.status == "active", hold.status, hold.billable_metric_key,
+        hold.created_at, json_text(hold),
+    )  # fmt: skip
+
+
+def event_row(customer_id: str, event: OutboxEvent) -> Row:
+    """The columns of ``write_hot`` for one event."""
+    return (
+        customer_id, event.sequence, event.id, event.type, json_text(event.data), event.request_id,
+        event.created_at,
+    )  # fmt: skip
+
+
 class HotRows:
     """The rows of one environment's batch that ``write_hot`` writes, collected customer by customer."""
 
-    __slots__ = ("accounts", "blocks", "counters", "customers", "entries", "keys", "texts", "usage")
+    __slots__ = (
+        "accounts", "blocks", "counters", "customers", "entries", "events", "holds", "keys", "texts", "usage",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.customers: list[Row] = []
@@ -148,6 +125,8 @@ class HotRows:
         self.entries: list[Row] = []
         self.usage: list[Row] = []
         self.keys: list[Row] = []
+        self.holds: list[Row] = []
+        self.events: list[Row] = []
         # Texts of entries that no usage event carries, for write_objects.
         self.texts: list[Row] = []
 
@@ -162,6 +141,10 @@ class HotRows:
         for place, counter in changes.counters.items():
             if place not in changes.new_counters:
                 self.counters.append(counter_row(customer_id, counter))
+        for hold in changes.holds.values():
+            self.holds.append(hold_row(customer_id, hold))
+        for event in changes.events:
+            self.events.append(event_row(customer_id, event))
         salts: dict[tuple[str, int | None], bytes] = {}
         usage_entries = {(e.unit, e.ledger_sequence) for e in changes.usage_events}
         for entry in changes.entries:
@@ -182,6 +165,14 @@ class HotRows:
             salt = salts.get((event.unit, event.ledger_sequence))
             self.usage.append(usage_row(customer_id, event, salt))
 
+    @property
+    def arguments(self) -> tuple[list[Row], ...]:
+        """The row arrays, as both functions take them."""
+        return (
+            self.customers, self.accounts, self.blocks, self.counters, self.entries, self.usage, self.keys,
+            self.holds, self.events,
+        )  # fmt: skip
+
 
 async def write_hot(tx: Connection, environment_id: str, rows: HotRows, notices: Sequence[str]) -> None:
     """Write the collected rows of one environment and queue the notices. One statement.
@@ -189,18 +180,39 @@ async def write_hot(tx: Connection, environment_id: str, rows: HotRows, notices:
     Raises:
         asyncpg.UniqueViolationError: a key was used by a customer of another lane meanwhile.
     """
-    await tx.execute(
-        WRITE_HOT,
+    await tx.fetchval(WRITE_HOT, environment_id, *rows.arguments, notices)
+
+
+async def write_known(
+    connection: Connection,
+    environment_id: str,
+    rows: HotRows,
+    notices: Sequence[str],
+    *,
+    environment_version: int,
+    versions: Mapping[str, int],
+    refused_digests: Sequence[bytes],
+) -> bool:
+    """Write the collected rows in a transaction of their own, outside of any other. One round trip.
+
+    ``versions`` are those decided on, by customer id, ascending; ``refused_digests`` the keys of
+    commands that were refused. False: the environment or a customer has moved on, or one of these keys was
+    used before; nothing was written.
+
+    Raises:
+        asyncpg.UniqueViolationError: a key was used before; nothing was written.
+    """
+    is_written: bool = await connection.fetchval(
+        WRITE_KNOWN,
         environment_id,
-        rows.customers,
-        rows.accounts,
-        rows.blocks,
-        rows.counters,
-        rows.entries,
-        rows.usage,
-        rows.keys,
+        environment_version,
+        list(versions),
+        list(versions.values()),
+        refused_digests,
+        *rows.arguments,
         notices,
     )
+    return is_written
 
 
 async def write_due(

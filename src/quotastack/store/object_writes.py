@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from quotastack.core.changes import Changes, UsageEvent
-from quotastack.core.customer_state import Block, Customer, Hold, Subscription
+from quotastack.core.customer_state import Block, Customer, Subscription
 from quotastack.store.batch_writes import counter_row
 from quotastack.store.row_values import Row, columns_of, json_object, json_pairs, json_text
 
@@ -13,15 +13,6 @@ if TYPE_CHECKING:
     from quotastack.runtime.database import Connection
 
 # The objects of a customer that are written whole, by kind.
-UPSERT_RESERVATIONS: Final = """
-    INSERT INTO reservations AS r (environment_id, customer_id, id, is_live, status,
-           billable_metric_key, created_at, doc)
-    SELECT $1::uuid, u.*
-      FROM unnest($2::uuid[], $3::uuid[], $4::boolean[], $5::text[], $6::text[], $7::timestamptz[],
-                  $8::jsonb[]) AS u
-        ON CONFLICT (environment_id, customer_id, id)
-        DO UPDATE SET is_live = excluded.is_live, status = excluded.status, doc = excluded.doc
-"""
 UPSERT_SUBSCRIPTIONS: Final = """
     INSERT INTO subscriptions AS s (environment_id, customer_id, id, is_live, status, plan_id,
            plan_variant_id, created_at, doc)
@@ -83,12 +74,6 @@ INSERT_LEDGER_TEXTS: Final = """
       FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::bytea[], $6::text[], $7::text[],
                   $8::jsonb[]) AS u
 """
-INSERT_EVENTS: Final = """
-    INSERT INTO events (environment_id, customer_id, sequence, id, type, data, request_id, created_at)
-    SELECT $1::uuid, u.*
-      FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::text[], $6::jsonb[], $7::text[],
-                  $8::timestamptz[]) AS u
-"""
 UPDATE_USAGE_EVENTS: Final = """
     UPDATE usage_events AS e
        SET status = u.status, units = u.units, cost = u.cost, overage = u.overage, draws = u.draws,
@@ -139,8 +124,6 @@ class ObjectRows:
             self.add(UPSERT_BLOCKS, _block_row(customer_id, changes.changed_blocks[block_id]))
         for place in changes.new_counters:
             self.add(UPSERT_COUNTERS, counter_row(customer_id, changes.counters[place]))
-        for hold in changes.holds.values():
-            self.add(UPSERT_RESERVATIONS, _hold_row(customer_id, hold))
         for subscription in changes.subscriptions.values():
             self.add(UPSERT_SUBSCRIPTIONS, _subscription_row(customer_id, subscription))
         for asset in changes.assets.values():
@@ -153,12 +136,6 @@ class ObjectRows:
             self.add(UPSERT_AUTO_TOPUPS, (customer_id, auto_topup.unit, json_text(auto_topup)))
         for unit in changes.deleted_auto_topups:
             self.add(DELETE_AUTO_TOPUPS, (customer_id, unit))
-        for event in changes.events:
-            self.add(
-                INSERT_EVENTS,
-                (customer_id, event.sequence, event.id, event.type, json_text(event.data),
-                 event.request_id, event.created_at),
-            )  # fmt: skip
         for event in changes.usage_updates.values():
             self.add(UPDATE_USAGE_EVENTS, _usage_update_row(customer_id, event))
         for payment_id, block_id in changes.payments:
@@ -172,13 +149,6 @@ def _block_row(customer_id: str, block: Block) -> Row:
         customer_id, block.id, block.unit, block.original_mc, block.remaining_mc, block.priority,
         block.effective_at, block.expires_at, block.source, block.status,
         block.status in {"pending", "active"}, block.created_at, json_text(block),
-    )  # fmt: skip
-
-
-def _hold_row(customer_id: str, hold: Hold) -> Row:
-    return (
-        customer_id, hold.id, hold.status == "active", hold.status, hold.billable_metric_key,
-        hold.created_at, json_text(hold),
     )  # fmt: skip
 
 

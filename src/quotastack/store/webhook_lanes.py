@@ -20,6 +20,11 @@ CLAIM_LANES: Final = """
       FROM quotastack.claim_webhook_lanes($1::uuid, $2, $3, $4::uuid[])
 """
 
+CLAIM_NEWEST_LANES: Final = """
+    SELECT environment_id::text, endpoint_id::text, lane_id::text
+      FROM quotastack.claim_newest_webhook_lanes($1::uuid, $2, $3, $4, $5::uuid[])
+"""
+
 SECONDS_TO_DUE: Final = "SELECT quotastack.seconds_to_webhook_due()"
 
 LOCK_LANES: Final = """
@@ -184,12 +189,20 @@ async def claim_lanes(
     lease_seconds: float,
     lanes_max: int,
     passed_over: Sequence[str] = (),
+    looked_at_max: int | None = None,
 ) -> list[Lane]:
     """Claim due lanes of any environment for ``lease_seconds``, oldest first.
 
+    With ``looked_at_max`` only among so many that became due last: lanes that are passed over cost no more than that.
+
     The only place where a worker sees environments together; what it does in one runs in a transaction there.
     """
-    rows = await connection.fetch(CLAIM_LANES, lease_id, lease_seconds, lanes_max, list(passed_over))
+    if looked_at_max is None:
+        rows = await connection.fetch(CLAIM_LANES, lease_id, lease_seconds, lanes_max, list(passed_over))
+    else:
+        rows = await connection.fetch(
+            CLAIM_NEWEST_LANES, lease_id, lease_seconds, lanes_max, looked_at_max, list(passed_over)
+        )
     return [Lane(EnvironmentId(row[0]), row[1], row[2]) for row in rows]
 
 
