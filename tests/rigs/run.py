@@ -42,6 +42,7 @@ class Rig(NamedTuple):
 
 
 ALL = ("ci", "short", "long")
+FAILPOINTS = "tests/rigs/test_failpoints.py::"
 TIME_MACHINE = "tests/rigs/test_time_machine.py::"
 MODEL_MACHINE = "tests/rigs/test_model_machine.py::"
 RIGS = (
@@ -53,7 +54,17 @@ RIGS = (
     Rig("one key, many calls", ("P4",), ("tests/races/test_http_same_key.py",)),
     Rig("crashes at random times", ("P5", "P8"), ("tests/rigs/test_crashes.py",), ALL),
     Rig("crashes during boundary sweeps", ("P5", "P15"), ("tests/rigs/test_kills.py",), ("long",)),
-    Rig("crashes at every step of a write", ("P6",), ("tests/rigs/test_failpoints.py",), ALL),
+    Rig(
+        "crashes at every step of a write",
+        ("P6",),
+        (FAILPOINTS + "test_every_write_survives_a_crash_at_every_step",),
+        ALL,
+    ),
+    Rig(
+        "crashes at every step notice a bug",
+        ("P6",),
+        (FAILPOINTS + "test_an_answer_before_commit_is_noticed",),
+    ),
     Rig("crashes at every step of sweeps and migrations", ("P6", "P15"), ("tests/rigs/test_time_steps.py",)),
     Rig("line to PostgreSQL fails", ("P7", "P9"), ("tests/rigs/test_database_faults.py",), ALL),
     Rig("line to receivers fails", ("P6", "P26", "P27"), ("tests/rigs/test_receiver_faults.py",)),

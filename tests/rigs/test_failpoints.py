@@ -24,6 +24,7 @@ from tests.rigs.failpoints.kinds import (
 from tests.rigs.failpoints.points import ANSWER, CATALOG, ENGINE, HALF, Point
 from tests.rigs.figures import FORM, tell
 from tests.rigs.fleet import Fleet, Member, SteadyClient
+from tests.rigs.planted.rewriting import SWITCH as PLANTED
 
 ACTIONS = ("server", "backend", "cut")
 KINDS = ENGINE_KINDS + CATALOG_KINDS
@@ -233,3 +234,21 @@ def test_every_write_survives_a_crash_at_every_step(crashes: list[Crashes], part
     )
     assert done.total() == len(cells)
     assert not faults, "\n".join(faults[:20])
+
+
+def test_an_answer_before_commit_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The matrix is worth something: it sees what it is made to see."""
+    bug = "answer before COMMIT"
+    monkeypatch.setenv(PLANTED, bug)
+    crashes = Crashes(tmp_path / "planted")
+    try:
+        (point,) = (point for point in ENGINE if point.name == "after all writes, before COMMIT")
+        kinds = [kind for kind in ENGINE_KINDS if kind.name in {"exchange", "reserve", "topup"}]
+        cells = [Cell(point, kind, action, is_known=True) for kind in kinds for action in ("cut", "backend")]
+        crashes.run(cells, 0)
+    finally:
+        crashes.close()
+    found = [fault for fault in crashes.faults if "answered" in fault]
+    tell("P6", ran=f"control with the bug '{bug}' planted: noticed {len(found)} times", cases=len(cells),
+         violations=int(not found))  # fmt: skip
+    assert found, crashes.faults
