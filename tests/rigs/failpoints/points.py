@@ -43,8 +43,17 @@ CARRIERS = (
     Carrier("services.webhook_delivery", "claim_lanes", ""),
 )
 
+# A command on a customer whom the server remembers: decided first, then one call, or locks that are compared.
+REMEMBERED = (
+    Point("remembered: after the recall", "engine.environment_batch", "EnvironmentBatch.recall", AFTER),
+    Point("remembered: locks compared", "engine.environment_batch", "EnvironmentBatch.still_holds", AFTER),
+    Point("remembered: before the one call", "engine.batch", "write_known", BEFORE),
+    Point("remembered: the one call sent", "engine.batch", "write_known", SENT),
+    Point("remembered: after the one call", "engine.batch", "write_known", AFTER),
+)
 # A command on a customer, through the engine.
 ENGINE = (
+    *REMEMBERED,
     Point("before the locks", "engine.environment_batch", "EnvironmentBatch.read", BEFORE),
     Point("after the read", "engine.environment_batch", "EnvironmentBatch.read", AFTER),
     Point("after the decision", "engine.environment_batch", "EnvironmentBatch.decide", AFTER),
