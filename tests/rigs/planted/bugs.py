@@ -33,9 +33,10 @@ TIME_MACHINE = "tests/rigs/test_time_machine.py::"
 MIGRATIONS_READ = 'file.read_text("utf-8")))'
 POLICY_USING = "'using (%I = current_setting(''quotastack.environment_id'')::uuid) '"
 POLICY_CHECK = "'with check (%I = current_setting(''quotastack.environment_id'')::uuid)',"
-BATCH_COMMIT = "    await _commit(tx)\n    for batch in batches:\n        _publish(batch)\n"
+BATCH_COMMIT = "    await _commit(tx)\n    return "
 ANSWER_ALL = (
-    "    for pending in pendings:\n        if pending.outcome is not None:\n            pending.answer()\n"
+    "    for batch in batches:\n        for pending in batch.pendings:\n"
+    "            if pending.outcome is not None:\n                pending.answer()\n"
 )
 HELD_ROW = """\
         hold = draft.holds.get(self.reservation_id)
