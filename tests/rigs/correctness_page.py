@@ -50,6 +50,7 @@ PROMISES = {
     "P27": "first deliveries in order",
     "P30": "no delivery to internal addresses",
     "P33": "cached checks within their bound",
+    "P37": "the tests notice mistakes",
 }
 # Their cases are listed, not drawn, or many of one event.
 NO_TRIALS = {"P6", "P9", "P10", "P16", "P17", "P18", "P19", "P22"}

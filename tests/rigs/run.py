@@ -111,6 +111,7 @@ RIGS = (
         ("tests/workers/test_guard.py", "tests/workers/test_hostile_receivers.py"),
     ),
     Rig("cached checks", ("P33",), ("tests/races/test_http_freshness.py",)),
+    Rig("mutants of core", ("P37",), ("tests/rigs/test_mutation.py",), ("long",)),
 )
 
 
