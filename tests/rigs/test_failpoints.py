@@ -30,7 +30,9 @@ ACTIONS = ("server", "backend", "cut")
 KINDS = ENGINE_KINDS + CATALOG_KINDS
 if FORM == "ci":
     KINDS = tuple(
-        kind for kind in KINDS if kind.name in {"usage", "reserve", "exchange", "topup", "metric", "plan"}
+        kind
+        for kind in KINDS
+        if kind.name in {"usage", "usage again", "reserve", "exchange", "topup", "metric", "plan"}
     )
 POINTS = (*ENGINE, *CATALOG, *ANSWER)
 FLEETS = 2

@@ -53,6 +53,13 @@ def _usage(world: World, tag: str) -> Write:
     return Write("POST", "/v1/usage", body, customer)
 
 
+def _usage_again(world: World, tag: str) -> Write:
+    """Its counter is there already: all that changes is what every usage changes."""
+    write = _usage(world, tag)
+    world.story.used(write.subject, "look")
+    return write
+
+
 def _batch(world: World, tag: str) -> Write:
     customer = world.wallet(tag)
     event = {"customer_id": customer, "billable_metric_key": "look"}
@@ -146,6 +153,7 @@ def _on_subscription(verb: str, body: Callable[[World], Json]) -> Callable[[Worl
 
 ENGINE_KINDS = (
     Kind("usage", _usage),
+    Kind("usage again", _usage_again),
     Kind("usage batch", _batch, has_equal_bytes=False),
     Kind("usage reverse", _reverse),
     Kind("reserve", _reserve),
