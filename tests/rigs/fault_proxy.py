@@ -2,9 +2,12 @@
 
 import asyncio
 import random
+import re
 import threading
 
 COMMIT = b"COMMIT\x00"
+# A call that is a transaction by itself says so only while it is prepared: P, length, name, text.
+_prepared_call = re.compile(rb"P.{4}(\w+)\x00[^\x00]*quotastack\.write_known_batch\(", re.DOTALL)
 HELD_SECONDS = 0.02
 DELAY_SECONDS = 0.1
 CUT_SHARE = 0.3
@@ -17,6 +20,13 @@ class Link:
         self.client = client
         self.server = server
         self.is_stranded = False
+        self.calls: set[bytes] = set()
+
+    def commits(self, data: bytes, cut_at: bytes) -> bool:
+        """Whether what the caller says is the end of a transaction."""
+        prepared = _prepared_call.findall(data)
+        self.calls.update(b"\x00" + name + b"\x00" for name in prepared)
+        return cut_at in data or (not prepared and any(call in data for call in self.calls))
 
     def abort(self) -> None:
         for writer in (self.client, self.server):
@@ -24,7 +34,7 @@ class Link:
 
 
 class FaultProxy:
-    """Listens on a port of its own and forwards to a Unix socket or an address, in a thread of its own.
+    """Listens on a port of its own, or a Unix socket, and forwards to such a one, in a thread of its own.
 
     ``mode`` is one of
 
@@ -38,11 +48,15 @@ class FaultProxy:
     * ``cut``: a part of what contains ``cut_at`` is delivered, and the connection reset before the answer.
     """
 
-    def __init__(self, target: str | tuple[str, int], *, cut_at: bytes = COMMIT) -> None:
+    def __init__(
+        self, target: str | tuple[str, int], *, cut_at: bytes = COMMIT, socket_path: str | None = None
+    ) -> None:
         self.target = target
+        self.socket_path = socket_path
         self.cut_at = cut_at
         self.mode = "pass"
         self.cuts = 0
+        self.call_cuts = 0
         self.connections = 0
         self.chance = random.Random(11)
         self.links: set[Link] = set()
@@ -55,10 +69,16 @@ class FaultProxy:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.listener = self.loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.port: int = self.listener.sockets[0].getsockname()[1]
+        self.listener = self.loop.run_until_complete(self._listen())
+        if self.socket_path is None:
+            self.port: int = self.listener.sockets[0].getsockname()[1]
         self.ready.set()
         self.loop.run_forever()
+
+    async def _listen(self) -> asyncio.Server:
+        if self.socket_path is not None:
+            return await asyncio.start_unix_server(self._serve, self.socket_path)
+        return await asyncio.start_server(self._serve, "127.0.0.1", 0)
 
     def set_mode(self, mode: str) -> None:
         self.loop.call_soon_threadsafe(self._set_mode, mode)
@@ -150,8 +170,10 @@ class FaultProxy:
                     continue
                 writer.write(data)
                 await writer.drain()
-                if is_up and self.mode == "cut" and self.cut_at in data and self.chance.random() < CUT_SHARE:
+                is_end = is_up and link.commits(data, self.cut_at)
+                if is_end and self.mode == "cut" and self.chance.random() < CUT_SHARE:
                     self.cuts += 1
+                    self.call_cuts += self.cut_at not in data
                     link.client.transport.abort()
                     await asyncio.sleep(HELD_SECONDS)
                     return

@@ -254,15 +254,21 @@ class _Finder:
 
     def __init__(self, hooks: Hooks) -> None:
         self.hooks = hooks
+        # The finder of planted bugs asks all others too.
+        self.is_asking = False
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
-        if fullname not in self.hooks.by_module:
+        if self.is_asking or fullname not in self.hooks.by_module:
             return None
-        for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(fullname, path, target)
-            if spec is not None and spec.loader is not None:
-                self._extend(spec)
-                return spec
+        self.is_asking = True
+        try:
+            for finder in sys.meta_path:
+                spec = None if finder is self else finder.find_spec(fullname, path, target)
+                if spec is not None and spec.loader is not None:
+                    self._extend(spec)
+                    return spec
+        finally:
+            self.is_asking = False
         return None
 
     def _extend(self, spec: importlib.machinery.ModuleSpec) -> None:
