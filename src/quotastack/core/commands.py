@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
+from quotastack.core.periods import TIME_MIN
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -101,6 +103,11 @@ class Advance(Command, frozen=True, kw_only=True):
     may_touch_deleted: ClassVar[bool] = True
 
     def decide(self, draft: Draft, context: Context) -> dict[str, Any]:
-        """Nothing is left to do: the draft was advanced before."""
-        del draft, context
+        """Nothing is left to do: the draft was advanced before.
+
+        Only a row that calls the customer due leads here, and another process may have written it since this one
+        looked: it counts as met, so that it is replaced by when the customer is due in truth.
+        """
+        del context
+        draft.written_due_at = TIME_MIN
         return {}
