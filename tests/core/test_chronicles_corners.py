@@ -275,7 +275,51 @@ def frozen() -> Chronicle:
     return life
 
 
-CHRONICLES = [overage, fields, late, volumes, frozen]
+def priced() -> Chronicle:
+    """Holds priced by a quota that is gone when they are committed, and commits that pass a quota's end."""
+    paid = {"up_to": 10, "unit_cost": 3, "base_cost": 7, **NORMAL}
+    quota = {"quota": {"period": "month", "tiers": [paid, DENY]}}
+    life = Chronicle(
+        variant(
+            "team", template(40, "t"), billing_mode="postpaid", entitlements={"calls": {"enabled": True}}
+        ),
+        metrics=[metric("calls"), metric("sum", aggregation="TotalCounter")],
+        rules=[
+            rule("r", "calls", unit_cost=10, match={"model": "large"}),
+            rule("s", "calls", unit_cost=1, match={"model": "small"}),
+        ],
+        named_events=frozenset({"credit.consumed", "reservation.created"}),
+    )
+    life.act(CreateSubscription(plan_variant_id="team"))
+    life.act(PutOverride(billable_metric_key="calls", value=quota))
+    held = [
+        life.act(Reserve(billable_metric_key="calls", estimated_units=1, dimensions=dimensions))
+        for dimensions in ({"model": "large"}, {"model": "small"}, {}, {}, {"model": "large"})
+    ]
+    life.ask("calls", units=2)
+    life.act(CommitReservation(reservation_id=held[3].id, actual_units=2))
+    life.use("calls", 4)
+    life.act(CommitReservation(reservation_id=held[4].id, actual_units=9))
+    life.use("calls", 1)
+    life.act(DeleteOverride(billable_metric_key="calls"))
+    for hold in held[:3]:
+        life.act(CommitReservation(reservation_id=hold.id, actual_units=2))
+    free = life.act(Reserve(billable_metric_key="sum", estimated_units=1))
+    life.act(CommitReservation(reservation_id=getattr(free, "id", held[0].id)))
+    large = life.act(Reserve(billable_metric_key="calls", estimated_units=1, dimensions={"model": "large"}))
+    life.act(CommitReservation(reservation_id=large.id, actual_units=90))
+    life.use("calls", 5, dimensions={"model": "large"})
+    life.wait(days=1)
+    life.use("sum", None, value=9)
+    life.use("sum", None, value=4, timestamp=life.now - timedelta(hours=3))
+    life.use("sum", None, value=5)
+    life.use("sum", None, value=5, dimensions={"source": "b"})
+    life.wait(days=30)
+    life.use("calls", 5, dimensions={"model": "large"})
+    return life
+
+
+CHRONICLES = [priced, overage, fields, late, volumes, frozen]
 
 
 @pytest.mark.parametrize("live", CHRONICLES, ids=lambda live: live.__name__)

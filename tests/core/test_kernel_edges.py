@@ -8,6 +8,8 @@ import msgspec
 import pytest
 from tests.core.chronicle import Chronicle, metric, rule
 from tests.core.lives import START, Life
+from tests.core.metering_world import START as NOW
+from tests.core.metering_world import World
 from tests.core.plans import Subscriber, template, variant
 
 from quotastack.core import blocks
@@ -16,6 +18,7 @@ from quotastack.core.amounts import AMOUNT_MAX, AmountOverflowError
 from quotastack.core.burn_down import is_spendable, pays_for_hold, plan_burn_down
 from quotastack.core.catalog import PriceTier
 from quotastack.core.commands import Advance
+from quotastack.core.counters import Recount, _with_batch
 from quotastack.core.credits import TakeAdjustment, WithdrawCredits
 from quotastack.core.customer_state import (
     NEVER,
@@ -35,8 +38,10 @@ from quotastack.core.pricing import affordable_units, price_usage
 from quotastack.core.reservations import ExtendReservation, Reserve
 from quotastack.core.subscriptions import CreateSubscription
 from quotastack.core.topups import GrantTopup
+from quotastack.core.usage import RecordUsage
 
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -315,6 +320,38 @@ def test_more_than_a_burst_is_refused_for_good() -> None:
     assert life.use("calls", 5).status == "applied"
     assert life.use("calls", 1).slug == "quota-rate-limited"
     assert life.lines[-1]["refused"]["retry_after_seconds"] == 30
+
+
+def test_a_recount_knows_what_its_own_batch_wrote() -> None:
+    """Nothing of the batch is in the database yet: its events are added, what it reversed is taken off."""
+    world = World()
+    world.metric()
+    world.metric("other")
+    world.rule(unit_cost=2, active_from=NOW - DAY)
+    world.grant(10_000)
+    at = {"timestamp": NOW - HOUR}
+    old = world.run(RecordUsage(billable_metric_key="calls", units=4, **at))
+    world.run(RecordUsage(billable_metric_key="calls", units=30, **at))
+    world.run(RecordUsage(billable_metric_key="other", units=500, **at))
+    gone = world.run(RecordUsage(billable_metric_key="calls", units=7_000, **at))
+    changes = world.draft.changes
+    first, *_, last = changes.usage_events
+    # One was written by an earlier batch and is reversed in this one; one is written and reversed in this one.
+    changes.usage_events = [event for event in changes.usage_events if event.id != old.id]
+    changes.usage_updates = {
+        old.id: replace(first, status="reversed"),
+        gone.id: replace(last, status="reversed"),
+    }
+    counter = Counter(billable_metric_key="calls", kind="asset", period_start=NOW - HOUR, period_end=NOW)
+    read = Recount(units=104, cost_mc=208, max=None)
+    told = _with_batch(world.draft, "calls", counter, read)
+    assert (told.units, told.cost_mc, told.max) == (130, 260, None)
+    before = replace(counter, period_start=NOW - DAY, period_end=NOW - HOUR)
+    assert _with_batch(world.draft, "calls", before, read) == read
+    changes.usage_events = [
+        replace(event, value=value) for event, value in zip(changes.usage_events, (3, 9, 8), strict=True)
+    ]
+    assert _with_batch(world.draft, "calls", counter, read).max == 3
 
 
 def test_paying_ahead_names_the_end_of_the_next_period() -> None:
