@@ -328,7 +328,7 @@ def test_a_recount_knows_what_its_own_batch_wrote() -> None:
     world.metric()
     world.metric("other")
     world.rule(unit_cost=2, active_from=NOW - DAY)
-    world.grant(10_000)
+    world.grant(100_000)
     at = {"timestamp": NOW - HOUR}
     old = world.run(RecordUsage(billable_metric_key="calls", units=4, **at))
     world.run(RecordUsage(billable_metric_key="calls", units=30, **at))
