@@ -103,8 +103,8 @@ _ALL = (
         "no notice to other processes",
         "P33",
         "engine.batch",
-        "join_notices(prefix, notices))",
-        "join_notices(prefix, []))",
+        "join_notices(prefix, rows.notices)",
+        "join_notices(prefix, [])",
         FRESHNESS + "::test_other_process_follows_within_the_bound",
     ),
     _bug(
