@@ -171,7 +171,9 @@ class FaultProxy:
                 writer.write(data)
                 await writer.drain()
                 is_end = is_up and link.commits(data, self.cut_at)
-                if is_end and self.mode == "cut" and self.chance.random() < CUT_SHARE:
+                # Calls are rare after a cut: what is settled anew has a COMMIT.
+                share = CUT_SHARE if self.cut_at in data else 1.0
+                if is_end and self.mode == "cut" and self.chance.random() < share:
                     self.cuts += 1
                     self.call_cuts += self.cut_at not in data
                     link.client.transport.abort()
