@@ -10,6 +10,14 @@ VERBS = ("get", "post", "put", "patch", "delete")
 # A field or parameter with such a name can name a thing. The idempotency key names an act, not a thing.
 _names_a_thing = re.compile(r"(?:.*_)?(?:ids?|keys?|customer|email|q)").fullmatch
 NAMES_AN_ACT = "idempotency_key"
+MAP = "{}"
+# Strings with a form of their own: numbers, addresses, words of a list.
+_has_a_form = re.compile(
+    r".*(?:units|secret|url)|unit|currency|type|severity|value|fraction|cursor|before|current|up_to|events|scopes"
+    r"|answer|error"
+).fullmatch
+# Personal, and not what something else names a thing by.
+PERSONAL = {"email", "external_payment_id"}
 # Of each group one word may stand in a body or a query.
 ALIASES = (
     {"customer_id", "external_customer_id", "end_user_id"},
@@ -33,6 +41,8 @@ class Operation(NamedTuple):
     positions: tuple[Position, ...]
     example: Any
     is_json: bool
+    # Where a body takes any text: in a field, or as the value of any key (`*` after the field's name).
+    texts: tuple[tuple[str, ...], ...] = ()
 
     @property
     def name(self) -> str:
@@ -78,6 +88,7 @@ def _operation(document: dict[str, Any], verb: str, template: str, described: An
         tuple(positions),
         None if body is None else body.get("example", {}),
         body is not None or not content,
+        () if body is None else tuple(sorted(set(_texts(document, body["schema"])))),
     )
 
 
@@ -96,11 +107,33 @@ def _fields(document: dict[str, Any], schema: Any, at: tuple[str, ...] = ()) -> 
         yield from _fields(document, inner, (*at, name))
 
 
+def _texts(document: dict[str, Any], schema: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Fields of free text, and maps of them. Names of things, words of a list and formats are none."""
+    if len(at) > 4 or not isinstance(schema, dict):
+        return
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    for choice in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
+        yield from _texts(document, choice, at)
+    if "items" in schema:
+        yield from _texts(document, schema["items"], (*at, "*"))
+    if isinstance(schema.get("additionalProperties"), dict) or "propertyNames" in schema:
+        yield (*at, MAP)
+    is_text = schema.get("type") == "string" and not {"enum", "const", "format"} & schema.keys()
+    name = next((step for step in reversed(at) if step != "*"), "")
+    if name and is_text and (name in PERSONAL or not (_names_a_thing(name) or _has_a_form(name))):
+        yield at
+    for name, inner in schema.get("properties", {}).items():
+        yield from _texts(document, inner, (*at, name))
+
+
 def placed(body: Any, at: tuple[str, ...], value: str) -> Any:
     """The body with the value at that place; words that mean the same are taken out beside it."""
     if not at:
         return value
     step, rest = at[0], at[1:]
+    if step == MAP:
+        return {**(body if isinstance(body, dict) else {}), "note": value}
     if step == "*":
         rows = body if isinstance(body, list) and body else [{}]
         return [placed(copy.deepcopy(rows[0]), rest, value)]

@@ -1,7 +1,8 @@
 """Four environments with the same names in them: to each, what the others own does not exist.
 
 Every operation of the served OpenAPI document is asked with a foreign and with a random identifier at each place
-where one may stand. Both answers must be the same, and nothing of the owner may be seen or changed.
+where one may stand. Both answers must be the same, and nothing of the owner may be seen or changed. A canary stands
+in every text that the owner can write: no answer to a stranger, no webhook of it and no line of the log shows one.
 """
 
 import copy
@@ -10,14 +11,18 @@ import json
 import re
 import uuid
 from collections import Counter
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
+import pytest
+from tests.api.receivers import Receiver
 from tests.api.stories import Story, answer
-from tests.conftest import InProcess
+from tests.conftest import InProcess, ScratchDatabase
 from tests.races.servers import Client, ServerProcess
 from tests.rigs.figures import IS_LONG, tell
 from tests.rigs.openapi_operations import Operation, Position, address, kind_of, operations_of, placed
+from tests.rigs.twin_texts import add_receiver, fill_texts, uncovered, wait_for_deliveries, webhook_secret
 from tests.rigs.twin_world import FIELD_KINDS, Twin, nobodys, plain
 
 # What may be named in one call only: each call names another.
@@ -32,7 +37,7 @@ class Stranger:
         self.owner = owner
         self.foreign = owner.foreign_to(own)
         self.nobodys: dict[str, str] = {}
-        self.secrets = owner.secrets(own)
+        self.secrets = owner.secrets(own) | {webhook_secret(owner.canary)}
         self.asked: Counter[str] = Counter()
         self.told: list[str] = []
 
@@ -126,23 +131,51 @@ def shape(value: Any) -> Any:
     return type(value).__name__ if not isinstance(value, list) else [shape(item) for item in value[:1]]
 
 
-def make_twins(server: ServerProcess, in_process: InProcess) -> list[Twin]:
+@pytest.fixture(scope="session")
+def server(
+    server_database: ScratchDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    """A server that tells its log everything, and delivers to receivers on this machine."""
+    settings = {"QUOTASTACK_LOG_LEVEL": "debug", "QUOTASTACK_WEBHOOK_ALLOW_PRIVATE": "true"}
+    data = tmp_path_factory.mktemp("twins") / "data"
+    process = ServerProcess(data, **server_database.environment, **settings)
+    try:
+        yield process.start()
+    finally:
+        process.stop()
+
+
+class Twins(NamedTuple):
+    """The environments, their receivers in the same order, and how many texts each holds."""
+
+    twins: list[Twin]
+    receivers: list[tuple[Receiver, str]]
+    texts: list[dict[str, list[str]]]
+
+
+@pytest.fixture
+def world(server: ServerProcess, in_process: InProcess) -> Iterator[Twins]:
     nobody = Client(server.base_url, "none")
     server.clients.append(nobody)
-    document = answer(nobody.get("/openapi.json"), 200)
-    operations = operations_of(document)
-    twins = []
+    operations = operations_of(answer(nobody.get("/openapi.json"), 200))
+    made = Twins([], [], [])
     for name in ("amber", "birch"):
         tenant = in_process.create_tenant(name)
         for kind, key in (("test", tenant.test_key), ("live", tenant.live_key)):
             client = Client(server.base_url, key)
             server.clients.append(client)
-            twins.append(Twin(Story(client, tenant), operations, f"canary_{name}_{kind}"))
-    return twins
+            twin = Twin(Story(client, tenant), operations, f"canary_{name}_{kind}")
+            made.twins.append(twin)
+            made.receivers.append(add_receiver(twin))
+            made.texts.append(fill_texts(twin))
+            twin.read()
+    yield made
+    for receiver, _endpoint in made.receivers:
+        receiver.close()
 
 
-def test_what_others_own_does_not_exist(server: ServerProcess, in_process: InProcess) -> None:
-    twins = make_twins(server, in_process)
+def test_what_others_own_does_not_exist(server: ServerProcess, world: Twins) -> None:
+    twins = world.twins
     pairs = list(itertools.permutations(twins, 2)) if IS_LONG else [(own, twins[0]) for own in twins[1:3]]
     before = {owner.canary: owner.read() for owner in {owner.canary: owner for _, owner in pairs}.values()}
     asked: Counter[str] = Counter()
@@ -155,15 +188,30 @@ def test_what_others_own_does_not_exist(server: ServerProcess, in_process: InPro
         if not IS_LONG:
             told += changed(before[owner.canary], owner.read())
         told += seen_in_lists(stranger)
+        told += seen_in_hooks(stranger, *world.receivers[twins.index(own)])
+    told += seen_in_log(server, twins)
+    texts = sum(len(fields) for fields in world.texts[0].values())
+    hooks = sum(len(receiver.received) for receiver, _endpoint in world.receivers)
     tell(
         "P17",
         "P19",
-        ran=f"{len(pairs)} pairs of environments, {dict(asked)}",
+        "P25",
+        ran=f"{len(pairs)} pairs of environments, {dict(asked)}, canaries in {texts} fields, {hooks} webhooks",
         cases=asked.total(),
         violations=len(told),
     )
     assert not told, f"{len(told)}:\n" + "\n".join(told[:40])
     assert min(asked.values()) > 100
+
+
+def test_canaries_stand_where_texts_may(world: Twins) -> None:
+    """An environment shows its own canaries back, so that looking for them elsewhere means something."""
+    for twin, taken in zip(world.twins, world.texts, strict=True):
+        assert uncovered(twin, taken) == set()
+        assert sum(twin.canary in text for text in twin.read().values()) > 20
+    for twin, (receiver, endpoint) in zip(world.twins, world.receivers, strict=True):
+        wait_for_deliveries(twin.story, endpoint)
+        assert any(twin.canary.encode() in came.body for came in receiver.received)
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
@@ -185,3 +233,25 @@ def seen_in_lists(stranger: Stranger) -> list[str]:
         if stranger.owner.canary in text:
             told.append(f"{path} shows {stranger.owner.canary}")
     return told
+
+
+def seen_in_hooks(stranger: Stranger, receiver: Receiver, endpoint: str) -> list[str]:
+    """Where the owner's canary stands in what the stranger's receiver got."""
+    wait_for_deliveries(stranger.own.story, endpoint)
+    told = []
+    names = sorted((thing for things in stranger.foreign.values() for thing in things), key=len, reverse=True)
+    for came in receiver.received:
+        text = came.body.decode() + json.dumps(came.headers)
+        for name in names:
+            text = without(text, name)
+        if stranger.owner.canary in text:
+            told.append(f"a webhook of {stranger.own.canary} shows {stranger.owner.canary}: {text[:300]}")
+    return told
+
+
+def seen_in_log(server: ServerProcess, twins: list[Twin]) -> list[str]:
+    """Lines of the log with anybody's texts, keys or secrets."""
+    words = [word for twin in twins for word in (twin.canary, webhook_secret(twin.canary))]
+    words += [key for twin in twins for key in (twin.story.tenant.test_key, twin.story.tenant.live_key)]
+    lines = server.log.read_text().splitlines()
+    return [f"the log: {line[:300]}" for line in lines if any(word in line for word in words)]
