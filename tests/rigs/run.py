@@ -42,6 +42,9 @@ class Rig(NamedTuple):
 
 
 ALL = ("ci", "short", "long")
+DRILLS = "tests/rigs/test_drills.py"
+IN_PLACE = ("test_a_dump_taken_under_load_restores", "test_an_erased_customer_is_in_no_dump")
+ON_OWN = ("test_restores_to_points_in_time", "test_upgrade_while_the_version_before_serves")
 FAILPOINTS = "tests/rigs/test_failpoints.py::"
 TIME_MACHINE = "tests/rigs/test_time_machine.py::"
 MODEL_MACHINE = "tests/rigs/test_model_machine.py::"
@@ -88,6 +91,15 @@ RIGS = (
         ALL,
         WITHOUT_CONDITIONS,
     ),
+    Rig(
+        # Not in it: what runs no SQL of its own (core, docs), and what runs the same statements through
+        # processes and clients (races, workers, sdk, model), in the form above or not at all.
+        "the suite without conditions in the SQL",
+        ("P18",),
+        ("tests/api", "tests/engine", "tests/store", "tests/services"),
+        ("long",),
+        WITHOUT_CONDITIONS,
+    ),
     Rig("catalogue and roles", ("P18",), ("tests/store/test_tenancy.py", "tests/migrations")),
     Rig("tampering with the ledger", ("P20",), ("tests/api/test_verification.py",)),
     Rig(
@@ -96,7 +108,14 @@ RIGS = (
         ("tests/rigs/test_raw_garbage.py", "tests/rigs/test_raw_framing.py"),
         ALL,
     ),
-    Rig("requests made from the schemas", ("P21",), ("tests/rigs/test_openapi_fuzz.py",), ALL),
+    Rig(
+        "requests made from the schemas",
+        ("P21",),
+        ("tests/rigs/test_openapi_fuzz.py::test_generated_requests",),
+        ALL,
+    ),
+    Rig("drills in place", ("P35", "P36"), tuple(f"{DRILLS}::{name}" for name in IN_PLACE), ALL),
+    Rig("drills on servers of their own", ("P34", "P35"), tuple(f"{DRILLS}::{name}" for name in ON_OWN)),
     Rig("auth matrix", ("P22",), ("tests/rigs/test_auth_matrix.py",), ALL),
     Rig("deliveries while workers die", ("P26", "P27"), ("tests/races/test_delivery_kills.py",), ("short",)),
     Rig(
