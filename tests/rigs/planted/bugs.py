@@ -84,9 +84,12 @@ _ALL = (
             ),
             Patch(
                 "rerun",
-                "quotastack.store.batch_writes",
-                "unnest($8::new_idempotency_key[]) AS u\n",
-                "unnest($8::new_idempotency_key[]) AS u ON CONFLICT DO NOTHING\n",
+                "quotastack.runtime.migrate",
+                MIGRATIONS_READ,
+                _sql(
+                    "select own_environment_id, u.* from unnest(idempotency_keys) as u;",
+                    "select own_environment_id, u.* from unnest(idempotency_keys) as u on conflict do nothing;",
+                ),
             ),
         ),
         ("tests/engine/test_failures.py::test_a_connection_lost_at_commit_is_settled_by_the_key",),

@@ -1,5 +1,6 @@
 """Plants one bug after the other and tells which test notices it: ``python tests/rigs/planted/run.py [name ...]``."""
 
+import ast
 import json
 import os
 import re
@@ -14,9 +15,10 @@ ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT))
 
 from tests.rigs.figures import FORM_NAME  # noqa: E402 - the path has to be known first
-from tests.rigs.planted.bugs import BUGS, Bug  # noqa: E402 - the path has to be known first
+from tests.rigs.planted.bugs import BUGS, MIGRATIONS_READ, Bug  # noqa: E402 - the path has to be known first
 from tests.rigs.planted.rewriting import SWITCH  # noqa: E402
 
+MIGRATIONS = ROOT / "src" / "quotastack" / "runtime" / "migrations"
 _failed = re.compile(r"^FAILED (\S+)", re.MULTILINE)
 
 
@@ -35,6 +37,10 @@ def gone_texts(bug: Bug) -> list[str]:
         file = ROOT / "src" / Path(*patch.module.split(".")).with_suffix(".py")
         if not file.exists() or patch.old not in file.read_text("utf-8"):
             gone.append(f"{patch.module}: {patch.old.strip().splitlines()[0][:90]}")
+        if patch.old == MIGRATIONS_READ:
+            text, _ = ast.literal_eval(f"({patch.new.partition('.replace(')[2].removesuffix(')))')})")
+            if not any(text in migration.read_text("utf-8") for migration in MIGRATIONS.glob("*.sql")):
+                gone.append(f"the migrations: {text.strip().splitlines()[0][:90]}")
     return gone
 
 
