@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ import msgspec
 from msgspec import inspect
 
 from quotastack.api.fields import INSTANT_MAX, INSTANT_MIN
+from quotastack.core.amounts import ExactNumber
 from quotastack.core.errors import FieldFault
 
 FAULTS_MAX: Final = 100
@@ -186,7 +186,7 @@ def _check_number(info: Any, value: Any, pointer: str, _marks: dict[str, Any]) -
 
 def _check_decimal(_info: Any, value: Any, pointer: str, _marks: dict[str, Any]) -> Iterator[FieldFault]:
     try:
-        msgspec.convert(value, Decimal)
+        msgspec.convert(value, ExactNumber)
     except msgspec.ValidationError:
         yield FieldFault(pointer, "must be a number in decimal digits, such as 0.5.")
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from quotastack.core.amounts import AMOUNT_MAX
+from quotastack.core.amounts import AMOUNT_MAX, ExactNumber
 from quotastack.core.ids import UUID_PATTERN
 
 INSTANT_MIN: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -133,6 +133,17 @@ Dimensions = Annotated[
         Annotated[str, Meta(max_length=255)],
     ],
     Meta(max_length=METADATA_KEYS_MAX, description="Names and values, both strings."),
+]
+FractionOfOne = Annotated[
+    ExactNumber,
+    Meta(
+        description="Above 0, at most 1: a number, or its decimal digits in a string, which are exact.",
+        extra_json_schema={
+            "pattern": r"^(0?\.[0-9]{1,30}|1(\.0{1,30})?)$",
+            "exclusiveMinimum": 0,
+            "maximum": 1,
+        },
+    ),
 ]
 OveragePolicy = Literal["block", "allow", "notify"]
 IdempotencyKeyField = Annotated[

@@ -10,6 +10,7 @@ from quotastack.api.fields import (
     Body,
     Currency,
     CustomerBody,
+    FractionOfOne,
     Instant,
     LongText,
     Metadata,
@@ -27,7 +28,7 @@ from quotastack.api.fields import (
 )
 from quotastack.api.pagination import PageOf, page_response, read_page
 from quotastack.api.routing import Request, Response, Route, stored_response
-from quotastack.core.amounts import ExactNumber, read_share
+from quotastack.core.amounts import read_share
 from quotastack.core.errors import FieldFault, ValidationFailedError
 from quotastack.core.grants import GrantAnswer
 from quotastack.core.topup_views import PackageView, view_package
@@ -106,19 +107,6 @@ class TopupGrant(CustomerBody, frozen=True, kw_only=True):
     unit: Unit | UnsetType = UNSET
     reason: LongText | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
-
-
-FractionOfOne = Annotated[
-    ExactNumber,
-    Meta(
-        description="Above 0, at most 1: a number, or its decimal digits in a string, which are exact.",
-        extra_json_schema={
-            "pattern": r"^(0?\.[0-9]{1,30}|1(\.0{1,30})?)$",
-            "exclusiveMinimum": 0,
-            "maximum": 1,
-        },
-    ),
-]
 
 
 class TopupRefund(Body, frozen=True, kw_only=True):
