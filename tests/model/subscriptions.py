@@ -60,7 +60,19 @@ class Subscriptions(Quotas):
         subscription = self._live()
         if subscription is None or not self._terms(subscription)["lists"]:
             return super().price_period(metric, at)
-        return "subscription", subscription["end" if subscription["status"] == "overdue" else "start"]
+        if subscription["status"] != "overdue":
+            return "subscription", subscription["start"]
+        interval = self._terms(subscription)["interval"]
+        if anchored(subscription["anchor"], subscription["index"] + 2, interval) <= at:
+            raise Grey("which period it is when the unpaid one is over too")
+        return "subscription", subscription["end"]
+
+    def _give_back(self, block: Row, amount: int, new_id: str) -> None:
+        subscription = self.subscription
+        is_paused = subscription is not None and subscription["status"] == "paused"
+        if is_paused and "kind" in block and not block.get("frozen"):
+            raise Grey("how far the expiry of a plan's block moves that comes back in a pause")
+        super()._give_back(block, amount, new_id)
 
     # -- time ------------------------------------------------------------------------------------
 
