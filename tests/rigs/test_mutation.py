@@ -9,7 +9,7 @@ from tests.rigs.figures import tell
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = 600
-SECONDS = 540
+SECONDS = 420
 GOAL = 95
 
 
