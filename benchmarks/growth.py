@@ -136,6 +136,8 @@ class Growth:
 
     def measure_groups(self, served: Served, kind: str, counts: tuple[int, ...]) -> None:
         """Customers with more and more blocks or holds against those with the least."""
+        # Whoever comes first pays for the statements' first plans.
+        load(served, "usage", connections=CONNECTIONS, seconds=3, name=f"{kind}{counts[0]}", customers=GROUP)
         for script in ("usage", "check"):
             results: dict[int, list[Result]] = {count: [] for count in counts}
             for count in counts:
@@ -193,7 +195,7 @@ class Growth:
         load(served, "usage_batch", connections=2, seconds=self.seconds, name="customer", customers=1)
         for name, path in (
             ("customers", "/v1/customers?limit=100"),
-            ("ledger of one customer", "/v1/customers/by-external-id/customer-1/ledger?limit=100"),
+            ("ledger of one customer", "/v1/customer-by-external-id/customer-1/ledger?limit=100"),
         ):
             times: list[float] = []
             cursor = ""
@@ -326,16 +328,23 @@ def main() -> int:
     except MissingToolError as missing:
         print(missing, file=sys.stderr)
         return 2
+    finally:
+        if growth.figures:
+            write(given, growth.figures, round(time.monotonic() - started))
+    return 0
+
+
+def write(given: argparse.Namespace, figures: dict[str, Any], took_seconds: int) -> None:
+    """The figures beside those of parts that were measured before; what a run had when it broke off, too."""
     before = json.loads(given.json.read_text())["figures"] if given.json.exists() else {}
     told = describe(
         customers=given.customers,
         ledger_rows=ROWS_EACH * (given.customers - ACTIVE),
-        took_seconds=round(time.monotonic() - started),
-        figures=before | growth.figures,
+        took_seconds=took_seconds,
+        figures=before | figures,
     )
     given.json.parent.mkdir(parents=True, exist_ok=True)
     given.json.write_text(json.dumps(told, indent=2) + "\n")
-    return 0
 
 
 if __name__ == "__main__":

@@ -180,15 +180,21 @@ async def add_blocks(cluster: Cluster, name: str, count: int, *, customers: int)
 async def make_due(cluster: Cluster, count: int) -> None:
     """Have the block of so many customers of the ballast expire, and the customers be due for it."""
     async with owner_of(cluster) as owner:
+        # Those whose block is live still: a kept database has been swept before.
         await owner.execute(
-            "UPDATE quotastack.blocks AS b SET expires_at = clock_timestamp() - interval '1 second'"
-            f" FROM public.ballast AS a WHERE a.n <= {count} AND b.customer_id = a.customer_id AND b.is_live",
+            "CREATE TEMPORARY TABLE chosen AS SELECT DISTINCT b.environment_id, b.customer_id"
+            " FROM quotastack.blocks AS b JOIN public.ballast AS a ON a.customer_id = b.customer_id"
+            f" WHERE b.is_live LIMIT {count}",
+            timeout=300,
+        )
+        await owner.execute(
+            "UPDATE quotastack.blocks AS b SET expires_at = clock_timestamp() - interval '1 second' FROM chosen AS c"
+            " WHERE b.environment_id = c.environment_id AND b.customer_id = c.customer_id AND b.is_live",
             timeout=300,
         )
         await owner.execute(
             "INSERT INTO quotastack.customer_due (environment_id, customer_id, due_at)"
-            " SELECT b.environment_id, b.customer_id, b.expires_at FROM quotastack.blocks AS b"
-            f" JOIN public.ballast AS a ON a.n <= {count} AND b.customer_id = a.customer_id WHERE b.is_live"
+            " SELECT environment_id, customer_id, clock_timestamp() FROM chosen"
             " ON CONFLICT (environment_id, customer_id) DO UPDATE SET due_at = excluded.due_at",
             timeout=300,
         )
