@@ -195,7 +195,7 @@ class Growth:
         load(served, "usage_batch", connections=2, seconds=self.seconds, name="customer", customers=1)
         for name, path in (
             ("customers", "/v1/customers?limit=100"),
-            ("ledger of one customer", "/v1/customer-by-external-id/customer-1/ledger?limit=100"),
+            ("ledger of one customer", "/v1/customer-by-external-id/customer-1/credits/ledger?limit=100"),
         ):
             times: list[float] = []
             cursor = ""
