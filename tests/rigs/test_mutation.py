@@ -32,8 +32,8 @@ def test_the_tests_of_core_notice_mutants() -> None:
     tell(
         "P37",
         ran=(
-            f"{counted} mutants of core drawn from {told['of']:,}: {told['noticed']} noticed, score {told['score']} % (goal {GOAL}), "
-            f"{told['equivalent']} equivalent ones left out"
+            f"{counted} mutants of core drawn from {told['of']:,}: {told['noticed']} noticed, "
+            f"score {told['score']} % (goal {GOAL}), {told['equivalent']} equivalent ones left out"
         ),
         cases=counted,
         violations=told["survived"],
