@@ -12,6 +12,7 @@ DEFINER_FUNCTIONS = {
     # Clears texts of deleted customers of the transaction's own environment, where qs_app may not update.
     "quotastack.erase_customers(uuid[])",
     "quotastack.claim_due_customers(integer,integer)",
+    "quotastack.claim_newest_webhook_lanes(uuid,double precision,integer,integer,uuid[])",
     "quotastack.claim_webhook_lanes(uuid,double precision,integer,uuid[])",
     "quotastack.create_tenant(uuid,text,uuid,uuid,timestamp with time zone)",
     "quotastack.list_environments()",

@@ -104,9 +104,17 @@ async def seconds_to_due(services: Services) -> float | None:
 
 
 async def claim_due_lanes(
-    services: Services, *, lease_seconds: float, lanes_max: int, passed_over: Sequence[str]
+    services: Services,
+    *,
+    lease_seconds: float,
+    lanes_max: int,
+    passed_over: Sequence[str],
+    looked_at_max: int | None,
 ) -> Claim:
-    """Claim due lanes of all environments, oldest first, except those of endpoints that are passed over."""
+    """Claim due lanes of all environments, oldest first, except those of endpoints that are passed over.
+
+    With ``looked_at_max`` only those that became due last are looked at, whatever waits before them.
+    """
     claim = Claim(new_id(), defaultdict(list))
     async with services.database.workers.acquire() as borrowed:
         connection = cast("Connection", borrowed)
@@ -116,6 +124,7 @@ async def claim_due_lanes(
             lease_seconds=lease_seconds,
             lanes_max=lanes_max,
             passed_over=passed_over,
+            looked_at_max=looked_at_max,
         )
     for lane in lanes:
         claim.lanes[lane.environment_id].append(lane)

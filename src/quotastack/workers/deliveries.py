@@ -41,6 +41,11 @@ CLAIM_MAX: Final = 64
 # A receiver that hangs holds its own slots only; claims pass it over once it has this many.
 SLOTS_PER_ENDPOINT: Final = 32
 
+# While an endpoint is passed over its lanes pile up before all others. Then claims look at the newest only, but for
+# one in a second that looks at all: no lane in their midst is forgotten.
+LOOKED_AT_MAX: Final = 512
+LOOK_AT_ALL_SECONDS: Final = 1.0
+
 # What a lease has beyond the deadline of an attempt: time to prepare, to queue and to write the result.
 LEASE_MARGIN_SECONDS: Final = 15.0
 SEND_MARGIN_SECONDS: Final = 2.0
@@ -78,6 +83,7 @@ class DeliveryWorker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._by_endpoint: Counter[str] = Counter()
         self._is_stopping = False
+        self._looked_at_all_at = 0.0
 
     def _default_sender(self) -> Sender:
         return Sender(allow_private=self._services.settings.webhook_allow_private, connections_max=SLOTS)
@@ -133,8 +139,16 @@ class DeliveryWorker:
             await asyncio.wait_for(self._wake.wait(), wait_seconds)
 
     async def _claim(self, lanes_max: int, passed_over: Sequence[str]) -> bool:
+        now_seconds = monotonic_seconds()
+        looks_at_all = not passed_over or now_seconds - self._looked_at_all_at >= LOOK_AT_ALL_SECONDS
+        if passed_over and looks_at_all:
+            self._looked_at_all_at = now_seconds
         claim = await claim_due_lanes(
-            self._services, lease_seconds=self._lease_seconds, lanes_max=lanes_max, passed_over=passed_over
+            self._services,
+            lease_seconds=self._lease_seconds,
+            lanes_max=lanes_max,
+            passed_over=passed_over,
+            looked_at_max=None if looks_at_all else LOOKED_AT_MAX,
         )
         for environment_id, lanes in claim.lanes.items():
             leased_at = monotonic_seconds()
