@@ -339,6 +339,34 @@ _ALL = (
         "tests/rigs/test_auth_matrix.py::test_a_wrong_key_opens_nothing",
     ),
     _bug(
+        "only the first piece of a body is read",
+        "P21",
+        "api.http_protocol",
+        "            request.raw += body\n",
+        '            request.raw += b""\n',
+        "tests/rigs/test_raw_framing.py::test_framing_changes_nothing",
+    ),
+    _bug(
+        "bodies are told to the log",
+        "P25",
+        "api.json_body",
+        "        struct = self._struct\n        if (\n",
+        '        __import__("logging").getLogger("api").debug("read: %s", value)\n'
+        "        struct = self._struct\n        if (\n",
+        "tests/rigs/test_tenant_twins.py::test_what_others_own_does_not_exist",
+    ),
+    _bug(
+        "the reasons in the ledger outlive their customer",
+        "P36",
+        "runtime.migrate",
+        MIGRATIONS_READ,
+        _sql(
+            "     where t.environment_id = environment and t.customer_id = any (ids);",
+            "     where t.environment_id = environment and t.customer_id = any (ids) and t.reason is null;",
+        ),
+        "tests/rigs/test_drills.py::test_an_erased_customer_is_in_no_dump",
+    ),
+    _bug(
         "NUL in a text reaches the database",
         "P21",
         "api.json_body",
