@@ -397,7 +397,8 @@ class Subscriptions(Quotas):
         for block in self.blocks:
             if block.pop("frozen", False) and block["expires_at"] is not None:
                 block["expires_at"] += length
-                block["used_up_in_pause"] = block["status"] == "depleted"
+            if "kind" in block and block["status"] == "depleted":
+                block["used_up_in_pause"] = True
 
     def cancel(self, *, when: str, credits_then: str = "expire") -> Row:
         subscription = self._state(*LIVE)

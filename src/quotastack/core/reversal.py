@@ -150,7 +150,7 @@ def _as_of_now(draft: Draft, block: Block) -> Block:
     ends = {subscription.current_period_end, subscription.grace_ends_at}
     return replace(
         block,
-        is_frozen=subscription.status == "paused",
+        is_frozen=subscription.status == "paused" and block.expires_at is not None,
         is_locked=block.is_locked and subscription.status == "overdue",
         is_cycle=block.is_cycle and block.expires_at in ends,
     )
