@@ -43,7 +43,7 @@ from quotastack.core.errors import (
 from quotastack.core.ids import EnvironmentId
 from quotastack.runtime.clock import monotonic_seconds
 from quotastack.runtime.telemetry import get_logger
-from quotastack.services.commands import queue_command
+from quotastack.services.commands import queue_command, require_room
 from quotastack.services.container import Services
 from quotastack.services.request_limits import RequestLimits
 
@@ -184,6 +184,8 @@ class Application:
             self._admit(request, route, known)
             if known.requests_per_minute is not None and route.is_rate_limited:
                 await self._limit(request, known.environment_id, known.requests_per_minute)
+        if route.is_shed:
+            require_room(self.services)
         self._read_target(request, bound)
         if route.method != "GET":
             raw = await receive_body(request, route.body_max_bytes)
@@ -236,6 +238,8 @@ class Application:
             if known is None or (known.requests_per_minute is not None and route.is_rate_limited):
                 return None
             self._admit(request, route, known)
+        if route.is_shed:
+            require_room(self.services)
         if route.method != "GET":
             raw = take_body(request, route.body_max_bytes)
             if raw is None:
@@ -280,6 +284,7 @@ class Application:
     def _flush(self) -> None:
         self._flushing = None
         flush_tallies(self.table)
+        self.services.engine.note_metrics()
 
     def _know_path(self, raw_path: bytes, bound: BoundRoute, request: Request) -> None:
         if len(self._known_paths) >= KNOWN_PATHS_MAX:

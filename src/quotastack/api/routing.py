@@ -233,7 +233,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     ``answers`` maps each success status to the type of its body (None: empty), for
     the OpenAPI document and the tests. ``errors`` are the slugs beyond those every route has. A POST without a
     ``body`` type takes no body or ``{}``; with ``reads="raw"`` the handler finds the bytes in ``raw_body``. Checks
-    set ``is_rate_limited=False``; pages for people ``is_documented=False``.
+    set ``is_rate_limited=False``; what the hot path is made of sets ``is_shed``: while the engine is full it is refused
+    before its body is read; pages for people ``is_documented=False``.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -251,6 +252,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     body_max_bytes: int = BODY_MAX_BYTES
     reads: Literal["json", "raw"] = "json"
     is_rate_limited: bool = True
+    is_shed: bool = False
     is_documented: bool = True
     example: Any = None
     answer_example: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Annotated, Any, Final, Literal
 
@@ -45,6 +46,7 @@ from quotastack.services.usage import (
 
 TAG: Final = "Usage"
 EVENTS_MAX: Final = 1_000
+EVENTS_AT_ONCE: Final = 32
 BATCH_MAX_BYTES: Final = 8 * 1024 * 1024
 USAGE_PATH: Final = "/v1/usage"
 _APPLIED: Final = (b"preference-applied", b"respond-async")
@@ -190,7 +192,12 @@ def _try_read(value: Any) -> BatchEvent | ProblemError:
 async def post_batch(request: Request) -> Response:
     """A result for each event: 201 when every one was created or replayed, else 207."""
     body: BatchBody = request.body
-    events = [_try_read(value) for value in body.events]
+    events: list[BatchEvent | ProblemError] = []
+    for number, value in enumerate(body.events, 1):
+        events.append(_try_read(value))
+        if not number % EVENTS_AT_ONCE:
+            # A check that comes meanwhile waits for some of the events, not for all of them.
+            await asyncio.sleep(0)
     outcomes = await record_batch(request.app, request.caller, events)
     results: list[dict[str, Any]] = []
     status = 201
@@ -281,6 +288,7 @@ ROUTES: Final = (
         method="POST",
         path=USAGE_PATH,
         handler=post_usage,
+        is_shed=True,
         scope="usage:write",
         tag=TAG,
         summary="Record and charge a usage event",
@@ -297,6 +305,7 @@ ROUTES: Final = (
         method="POST",
         path="/v1/usage/batch",
         handler=post_batch,
+        is_shed=True,
         scope="usage:write",
         tag=TAG,
         summary="Record many usage events, each on its own",

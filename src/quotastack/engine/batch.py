@@ -14,6 +14,7 @@ it, one hot write, one for each kind of rarer row; see ``tests/engine/test_state
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
@@ -23,14 +24,14 @@ from quotastack.core.advance import refresh_due_at
 from quotastack.core.customer_state import NEVER
 from quotastack.core.draft import Draft
 from quotastack.core.ids import EnvironmentId
-from quotastack.engine.environment_batch import BatchParts, EnvironmentBatch, PoisonedBatchError
+from quotastack.engine.environment_batch import SLICE, BatchParts, EnvironmentBatch, PoisonedBatchError
 from quotastack.engine.submission import Pending
 from quotastack.runtime.tenancy import begin, commit, rollback, switch_environment
 from quotastack.store.batch_writes import (
     HotRows,
     delete_customers,
+    delete_due,
     free_external_ids,
-    write_due,
     write_hot,
     write_known,
 )
@@ -40,7 +41,6 @@ from quotastack.store.webhooks import insert_deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from quotastack.runtime.database import Connection
 
@@ -63,13 +63,12 @@ class CommitUnknownError(Exception):
 class _Rows:
     """What was decided in one environment, as rows."""
 
-    __slots__ = ("due", "erased", "gone", "hot", "notices", "objects", "unused")
+    __slots__ = ("erased", "gone", "hot", "notices", "objects", "unused")
 
     def __init__(self) -> None:
         self.hot = HotRows()
         self.objects = ObjectRows()
         self.notices: list[str] = []
-        self.due: list[tuple[str, datetime]] = []
         self.gone: list[str] = []
         # Customers created for commands that were all refused; customers that were deleted.
         self.unused: list[str] = []
@@ -77,7 +76,7 @@ class _Rows:
 
     def is_hot(self, batch: EnvironmentBatch) -> bool:
         """Whether all of it goes into one call."""
-        has_more = self.objects.rows or self.due or self.gone or self.unused or self.erased
+        has_more = self.objects.rows or self.gone or self.unused or self.erased
         return not has_more and not (self.hot.events and batch.environment.catalog.endpoints)
 
 
@@ -90,7 +89,7 @@ def _collect(batch: EnvironmentBatch) -> _Rows:
         if customer_id in batch.created and draft.is_new:
             rows.unused.append(customer_id)
             continue
-        _collect_due(batch, draft, rows.due, rows.gone)
+        _collect_due(batch, draft, rows)
         if draft.writes:
             hot.customers.append((customer_id, draft.version, draft.event_sequence, draft.last_entry_at))
             hot.add_changes(draft.customer, draft.changes, draft.accounts)
@@ -110,11 +109,11 @@ async def _write(tx: Connection, batch: EnvironmentBatch, rows: _Rows) -> None:
     """Write what was decided; nothing when nothing changed."""
     if rows.objects.rows:
         await write_objects(tx, batch.environment_id, rows.objects)
-    if rows.hot.customers or rows.hot.keys:
+    if rows.hot.customers or rows.hot.keys or rows.hot.due:
         await write_hot(tx, batch.environment_id, rows.hot, rows.notices)
     await _queue_deliveries(tx, batch)
-    if rows.due or rows.gone:
-        await write_due(tx, batch.environment_id, rows.due, rows.gone)
+    if rows.gone:
+        await delete_due(tx, batch.environment_id, rows.gone)
     if rows.unused:
         await delete_customers(tx, batch.environment_id, rows.unused)
         for customer_id in rows.unused:
@@ -137,9 +136,7 @@ async def _queue_deliveries(tx: Connection, batch: EnvironmentBatch) -> None:
         await insert_deliveries(tx, EnvironmentId(batch.environment_id), events, endpoints)
 
 
-def _collect_due(
-    batch: EnvironmentBatch, draft: Draft, due: list[tuple[str, datetime]], gone: list[str]
-) -> None:
+def _collect_due(batch: EnvironmentBatch, draft: Draft, rows: _Rows) -> None:
     if draft.is_due_stale:
         refresh_due_at(draft, batch.environment.catalog)
     written_at = draft.written_due_at
@@ -147,9 +144,9 @@ def _collect_due(
     if draft.due_at < written_at or (is_met and draft.due_at != written_at):
         draft.written_due_at = draft.due_at
         if draft.due_at == NEVER:
-            gone.append(draft.customer.id)
+            rows.gone.append(draft.customer.id)
         else:
-            due.append((draft.customer.id, draft.due_at))
+            rows.hot.due.append((draft.customer.id, draft.due_at))
 
 
 def _publish(batch: EnvironmentBatch) -> None:
@@ -204,47 +201,80 @@ class Guessing:
 async def run_batch(
     tx: Connection, pendings: Sequence[Pending], parts: BatchParts, guessing: Guessing
 ) -> list[Pending]:
-    """Decide and write ``pendings`` in one transaction, then answer each caller.
+    """Decide and write ``pendings`` in one transaction, or two, and answer each caller after its COMMIT.
 
-    What is remembered is tried first where memory may be trusted to decide by: the write then compares versions
-    and refuses as a whole when it was wrong; nobody has been answered by then, and the batch runs as any other.
+    Customers that are remembered go first, where memory may be trusted to decide by: the write then compares
+    versions and refuses as a whole when it was wrong; nobody has been answered by then, and they run with the
+    others, which are read under their locks. All commands of one customer stay together, in their order.
 
     Returns those that must run again (more is due for them than one transaction takes).
 
     Raises:
-        PoisonedBatchError, asyncpg.PostgresError, OSError: nothing was written, nobody answered.
-        CommitUnknownError: COMMIT was sent and no answer came.
+        PoisonedBatchError, asyncpg.PostgresError, OSError: those that are not ``is_final`` were not written.
+        CommitUnknownError: COMMIT was sent and no answer came; nothing is known of those not ``is_final``.
     """
-    by_environment: dict[str, list[Pending]] = defaultdict(list)
-    for pending in pendings:
-        by_environment[pending.submission.caller.environment_id].append(pending)
-    groups = sorted(by_environment.items())
-    batches = None
+    rest = pendings
+    deferred: list[Pending] = []
     if parts.clock.is_exact and guessing.is_due():
-        batches = await _run_remembered(tx, groups, parts, guessing)
-    if batches is None:
-        batches = await _run_read(tx, groups, parts)
-    for batch in batches:
-        _publish(batch)
-    deferred = [pending for batch in batches for pending in batch.deferred]
-    for pending in pendings:
-        if pending.outcome is not None:
-            pending.answer()
+        known, unknown = _part(pendings, parts)
+        batches = await _run_remembered(tx, known, parts, guessing) if known else None
+        if batches is not None:
+            rest = unknown
+            deferred = _finish(batches, known)
+    if rest:
+        deferred += _finish(await _run_read(tx, rest, parts), rest)
     return deferred
 
 
-async def _run_read(
-    tx: Connection, groups: Sequence[tuple[str, list[Pending]]], parts: BatchParts
-) -> list[EnvironmentBatch]:
+def _part(pendings: Sequence[Pending], parts: BatchParts) -> tuple[list[Pending], list[Pending]]:
+    """Those of customers who are remembered, and those of others; a customer's commands are never parted."""
+    strangers = {pending.place for pending in pendings if not parts.remembers(pending)}
+    if not strangers:
+        return list(pendings), []
+    known: list[Pending] = []
+    unknown: list[Pending] = []
+    for pending in pendings:
+        (unknown if pending.place in strangers else known).append(pending)
+    return known, unknown
+
+
+def _finish(batches: Sequence[EnvironmentBatch], pendings: Sequence[Pending]) -> list[Pending]:
+    """Publish what was committed and answer; returns those that must run again."""
+    for batch in batches:
+        _publish(batch)
+    # Only those that are decided now: one that runs again has an outcome before that is committed.
+    decided = [pending for pending in pendings if pending.outcome is not None]
+    for pending in decided:
+        pending.is_final = True
+    # In the loop's next turn: the lane hands its next batch to the database first, which then has work meanwhile.
+    asyncio.get_running_loop().call_soon(_answer, decided)
+    return [pending for batch in batches for pending in batch.deferred]
+
+
+def _answer(decided: Sequence[Pending]) -> None:
+    for pending in decided[:SLICE]:
+        pending.answer()
+    if len(decided) > SLICE:
+        asyncio.get_running_loop().call_soon(_answer, decided[SLICE:])
+
+
+def _group(pendings: Sequence[Pending]) -> list[tuple[str, list[Pending]]]:
+    by_environment: dict[str, list[Pending]] = defaultdict(list)
+    for pending in pendings:
+        by_environment[pending.submission.caller.environment_id].append(pending)
+    return sorted(by_environment.items())
+
+
+async def _run_read(tx: Connection, pendings: Sequence[Pending], parts: BatchParts) -> list[EnvironmentBatch]:
     """Read under the locks, decide, write, commit."""
     batches: list[EnvironmentBatch] = []
     try:
-        for environment_id, group in groups:
+        for environment_id, group in _group(pendings):
             await _enter(tx, environment_id, is_first=not batches)
             batch = EnvironmentBatch(environment_id, group, parts)
             batches.append(batch)
             await batch.read(tx)
-            batch.decide()
+            await batch.decide()
             await _write(tx, batch, _collect(batch))
     except BaseException:
         await rollback(tx)
@@ -254,18 +284,18 @@ async def _run_read(
 
 
 async def _run_remembered(
-    tx: Connection, groups: Sequence[tuple[str, list[Pending]]], parts: BatchParts, guessing: Guessing
+    tx: Connection, pendings: Sequence[Pending], parts: BatchParts, guessing: Guessing
 ) -> list[EnvironmentBatch] | None:
     """Decide on remembered states, then write if they still hold; None: not known, or not so any more."""
     batches: list[EnvironmentBatch] = []
-    for environment_id, group in groups:
+    for environment_id, group in _group(pendings):
         batch = EnvironmentBatch(environment_id, group, parts)
         if not batch.recall(parts.clock):
             return None
         batches.append(batch)
     try:
         for batch in batches:
-            batch.decide()
+            await batch.decide()
         is_written = await _write_remembered(tx, batches)
     except (PoisonedBatchError, asyncpg.UniqueViolationError):
         # A key that was used before, most likely: it is found, and answered, under the lock.

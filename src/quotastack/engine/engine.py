@@ -19,11 +19,19 @@ from quotastack.core.ids import EnvironmentId
 from quotastack.engine.cache import StateCache
 from quotastack.engine.environment_batch import BatchParts
 from quotastack.engine.environments import Environments, UnknownEnvironmentError, load_environment
-from quotastack.engine.lanes import Lane
+from quotastack.engine.lanes import Lane, overloaded
 from quotastack.engine.listener import Listener
 from quotastack.engine.submission import Outcome, Pending, Submission, Ticket
 from quotastack.runtime.clock import monotonic_seconds
 from quotastack.runtime.random_ids import new_id, new_salt
+from quotastack.runtime.telemetry import (
+    CACHE_BYTES,
+    CACHE_ENTRIES,
+    ENGINE_BATCHES,
+    ENGINE_COMMANDS,
+    ENGINE_REFUSED,
+    ENGINE_WAITING,
+)
 from quotastack.runtime.tenancy import environment_transaction
 from quotastack.store.states import load_states, read_clock, select_customer_ids
 
@@ -68,6 +76,7 @@ class Engine:
             )
             for _ in range(count)
         ]
+        self._noted = (0, 0, 0)
 
     async def start(self) -> None:
         """Listen first, then take commands."""
@@ -80,6 +89,31 @@ class Engine:
         for lane in self.lanes:
             await lane.stop()
         await self.listener.stop()
+
+    def require_room(self) -> None:
+        """Refuse before any work is done for a command that would be refused anyway.
+
+        Raises:
+            UnavailableError: every lane is full.
+        """
+        for lane in self.lanes:
+            if not lane.is_full:
+                return
+        self.lanes[0].refused += 1
+        raise overloaded()
+
+    def note_metrics(self) -> None:
+        """Bring the metrics up to date: what was counted since the last time, and how it stands."""
+        batches = sum(lane.batches for lane in self.lanes)
+        commands = sum(lane.commands for lane in self.lanes)
+        refused = sum(lane.refused for lane in self.lanes)
+        before, self._noted = self._noted, (batches, commands, refused)
+        ENGINE_BATCHES.inc(batches - before[0])
+        ENGINE_COMMANDS.inc(commands - before[1])
+        ENGINE_REFUSED.inc(refused - before[2])
+        ENGINE_WAITING.set(sum(lane.waiting for lane in self.lanes))
+        CACHE_BYTES.set(self.cache.bytes)
+        CACHE_ENTRIES.set(len(self.cache))
 
     def submit_then(self, submission: Submission, tell: Callable[[Outcome | Exception], None]) -> None:
         """Queue a command; ``tell`` is called once, with its outcome or the refusal, when it is committed.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import structlog
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from quotastack.runtime.clock import Clock
     from quotastack.runtime.database import Connection
 
+# Commands that are decided, or answered, in one turn of the loop.
+SLICE: Final = 16
+
 log = structlog.get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
 
@@ -61,6 +65,17 @@ class BatchParts(msgspec.Struct, frozen=True):
     listener: Listener
     clock: Clock
     process_id: str
+
+    def remembers(self, pending: Pending) -> bool:
+        """Whether a command may be decided on what is remembered of its customer."""
+        customer_id = pending.customer_id
+        if customer_id is None or pending.is_settling or pending.needs:
+            return False
+        environment_id = pending.submission.caller.environment_id
+        return (
+            self.environments.peek(environment_id) is not None
+            and self.cache.get(environment_id, customer_id) is not None
+        )
 
     def cache_forget(self, pendings: Sequence[Pending]) -> None:
         """Drop the cached states of customers whose batch failed: the database tells anew."""
@@ -105,8 +120,7 @@ class EnvironmentBatch:
         drafts = self.drafts
         for pending in self.pendings:
             customer_id = pending.customer_id
-            if customer_id is None or pending.is_settling or pending.needs:
-                return False
+            assert customer_id is not None
             draft = drafts.get(customer_id)
             if draft is None:
                 entry = cache.get(self.environment_id, customer_id)
@@ -229,9 +243,14 @@ class EnvironmentBatch:
 
     # Deciding
 
-    def decide(self) -> None:
-        """Decide every command in order; each gets its outcome or is deferred to the next batch."""
-        for pending in self.pendings:
+    async def decide(self) -> None:
+        """Decide every command in order; each gets its outcome or is deferred to the next batch.
+
+        A check that comes meanwhile waits for a slice of the batch, not for all of it.
+        """
+        for number, pending in enumerate(self.pendings, 1):
+            if not number % SLICE:
+                await asyncio.sleep(0)
             if pending.future.cancelled():
                 continue
             replay = self._replay(pending)

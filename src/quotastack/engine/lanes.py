@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 DEADLINE_SECONDS: Final = 4.2
 SAME_KEY_SECONDS: Final = 10.0
 WATCH_SECONDS: Final = 0.25
+# Who comes when the first in the queue has waited for so long is refused: better a quick no than a late one.
+QUEUE_SECONDS_MAX: Final = 1.0
 RECONNECT_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 TRIES_MAX: Final = 3
 
@@ -39,6 +41,13 @@ _RETRIABLE: Final = (
 )
 
 log = structlog.get_logger(__name__)
+
+
+def overloaded() -> UnavailableError:
+    """The refusal of who comes when too many wait."""
+    return UnavailableError(
+        "The server has more requests than it can take; try again shortly.", retry_after_seconds=1
+    )
 
 
 class Lane:
@@ -61,6 +70,16 @@ class Lane:
         self._guessing = Guessing()
         self.batches = 0
         self.commands = 0
+        self.refused = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next command would be refused: too many wait, or they wait for too long."""
+        queue = self._queue
+        if not queue:
+            return False
+        waited_seconds = monotonic_seconds() - queue[0].queued_at_seconds
+        return waited_seconds > QUEUE_SECONDS_MAX or len(queue) >= self._queue_max
 
     @property
     def waiting(self) -> int:
@@ -97,11 +116,9 @@ class Lane:
         Raises:
             UnavailableError: the queue is full, or the server stops.
         """
-        if self._is_stopping or len(self._queue) >= self._queue_max:
-            raise UnavailableError(
-                "The server has more requests than it can take; try again shortly.",
-                retry_after_seconds=1,
-            )
+        if self._is_stopping or self.is_full:
+            self.refused += 1
+            raise overloaded()
         self._queue.append(pending)
         if not self._wake.is_set():
             self._wake.set()
@@ -122,7 +139,8 @@ class Lane:
             except Exception:
                 log.exception("lane_failed")
                 for pending in self._running:
-                    pending.fail(as_problem(RuntimeError()))
+                    if not pending.is_final:
+                        pending.fail(as_problem(RuntimeError()))
             self._running = []
 
     def _take(self) -> list[Pending]:
@@ -164,9 +182,9 @@ class Lane:
                 await forget_plans(connection)
             deferred = await run_batch(connection, batch, self._parts, self._guessing)
         except CommitUnknownError:
-            self._settle(batch)
+            self._settle([pending for pending in batch if not pending.is_final])
         except Exception as error:  # noqa: BLE001 - each command meets its own error below
-            await self._process_failed(batch, error)
+            await self._process_failed([pending for pending in batch if not pending.is_final], error)
         else:
             for pending in reversed(deferred):
                 pending.tries = 0
@@ -178,7 +196,7 @@ class Lane:
         self._parts.cache_forget(batch)
         for pending in batch:
             pending.outcome = None
-        if len(batch) > 1:
+        if len(batch) != 1:
             for pending in batch:
                 if not pending.future.done():
                     await self._process([pending])
@@ -220,6 +238,8 @@ class Lane:
             now_seconds = monotonic_seconds()
             first: dict[bytes, Pending] = {}
             for pending in (*self._running, *self._queue):
+                if pending.is_final:
+                    continue
                 key = pending.submission.key
                 twin = None if key is None else first.setdefault(key.digest, pending)
                 waited_seconds = now_seconds - pending.queued_at_seconds

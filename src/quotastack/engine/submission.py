@@ -84,6 +84,7 @@ class Pending:
     __slots__ = (
         "customer_id",
         "future",
+        "is_final",
         "is_settling",
         "needs",
         "new_customer_id",
@@ -115,6 +116,15 @@ class Pending:
         self.tries = 0
         # A COMMIT of this command was sent and its outcome is unknown: the key tells, under the lock.
         self.is_settling = False
+        # Its outcome is committed; whatever becomes of others in its batch, it is answered with that.
+        self.is_final = False
+
+    @property
+    def place(self) -> tuple[str, str | None, str | None]:
+        """Environment and customer: what holds commands together that must stay in their order."""
+        if self.customer_id is not None:
+            return self.submission.caller.environment_id, self.customer_id, None
+        return self.submission.caller.environment_id, None, self.submission.customer.external_id
 
     def answer(self) -> None:
         """Tell the caller the decided outcome."""

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         "any", description="What one transaction may span; 'customer' for a distributed PostgreSQL."
     )
     lanes: int = Field(0, ge=0, le=64, description="Engine lanes of a process; 0 follows the cores.")
-    batch_max: int = Field(512, ge=1, le=10_000, description="Commands that one transaction may hold.")
+    batch_max: int = Field(64, ge=1, le=10_000, description="Commands that one transaction may hold.")
     queue_max: int = Field(10_000, ge=1, le=1_000_000, description="Waiting commands before 503.")
     cache_bytes: int = Field(256 * MEBIBYTE, ge=0, description="Memory for cached customer states.")
 

@@ -87,6 +87,30 @@ CLOCK_ERROR: Final = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livemax",
 )
+ENGINE_BATCHES: Final = Counter(
+    "quotastack_engine_batches_total", "Batches of commands that were carried out.", registry=REGISTRY
+)
+ENGINE_COMMANDS: Final = Counter(
+    "quotastack_engine_commands_total", "Commands in these batches.", registry=REGISTRY
+)
+ENGINE_REFUSED: Final = Counter(
+    "quotastack_engine_refused_total", "Commands refused because too many were waiting.", registry=REGISTRY
+)
+ENGINE_WAITING: Final = Gauge(
+    "quotastack_engine_waiting",
+    "Commands that wait for their batch.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+CACHE_BYTES: Final = Gauge(
+    "quotastack_cache_bytes",
+    "Estimated size of the cached customers.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+CACHE_ENTRIES: Final = Gauge(
+    "quotastack_cache_entries", "Cached customers.", registry=REGISTRY, multiprocess_mode="livesum"
+)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

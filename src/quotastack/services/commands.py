@@ -15,7 +15,7 @@ from quotastack.services.container import Services
 from quotastack.store.customers import select_deleted_customer
 
 # What a layer above needs of the engine's words stands here; it never asks the engine itself.
-__all__ = ["Outcome", "Submission", "queue_command", "settle_history", "submit_command"]
+__all__ = ["Outcome", "Submission", "queue_command", "require_room", "settle_history", "submit_command"]
 
 
 def queue_command(
@@ -27,6 +27,15 @@ def queue_command(
         UnavailableError: more waits than can be taken; ``tell`` is not called.
     """
     services.engine.submit_then(submission, tell)
+
+
+def require_room(services: Services) -> None:
+    """Refuse, before any work is done for it, a command that would be refused because too many wait.
+
+    Raises:
+        UnavailableError: the engine has no room.
+    """
+    services.engine.require_room()
 
 
 async def submit_command(

@@ -8,32 +8,26 @@ of its own, for what was decided on remembered states. What is rarer is in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from quotastack.core.changes import Changes, LedgerEntry, OutboxEvent, UsageEvent
 from quotastack.core.customer_state import Account, Counter, Customer, Hold
-from quotastack.store.row_values import Row, columns_of, json_object, json_pairs, json_text
+from quotastack.store.row_values import Row, json_object, json_pairs, json_text
 
 if TYPE_CHECKING:
     from quotastack.runtime.database import Connection
 
 # One row array for each table; see the functions' own comments in the migration.
-WRITE_HOT: Final = "SELECT quotastack.write_batch($1::uuid, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+WRITE_HOT: Final = "SELECT quotastack.write_batch($1::uuid, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 WRITE_KNOWN: Final = (
     "SELECT quotastack.write_known_batch($1::uuid, $2, $3::uuid[], $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
-    " $14, $15)"
+    " $14, $15, $16)"
 )
 
 DELETE_EXTERNAL_IDS: Final = """
     DELETE FROM external_ids WHERE environment_id = $1::uuid AND customer_id = ANY($2::uuid[])
-"""
-UPSERT_DUE: Final = """
-    INSERT INTO customer_due AS d (environment_id, customer_id, due_at)
-    SELECT $1::uuid, u.* FROM unnest($2::uuid[], $3::timestamptz[]) AS u
-        ON CONFLICT (environment_id, customer_id)
-        DO UPDATE SET due_at = excluded.due_at, claimed_until = NULL
 """
 DELETE_DUE: Final = """
     DELETE FROM customer_due WHERE environment_id = $1::uuid AND customer_id = ANY($2::uuid[])
@@ -114,7 +108,7 @@ class HotRows:
     """The rows of one environment's batch that ``write_hot`` writes, collected customer by customer."""
 
     __slots__ = (
-        "accounts", "blocks", "counters", "customers", "entries", "events", "holds", "keys", "texts", "usage",
+        "accounts", "blocks", "counters", "customers", "due", "entries", "events", "holds", "keys", "texts", "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -127,6 +121,8 @@ class HotRows:
         self.keys: list[Row] = []
         self.holds: list[Row] = []
         self.events: list[Row] = []
+        # When each customer is due next, for the sweep.
+        self.due: list[Row] = []
         # Texts of entries that no usage event carries, for write_objects.
         self.texts: list[Row] = []
 
@@ -138,9 +134,8 @@ class HotRows:
         for block in changes.changed_blocks.values():
             if block.id not in changes.reworked_blocks:
                 self.blocks.append((customer_id, block.id, block.remaining_mc, block.status))
-        for place, counter in changes.counters.items():
-            if place not in changes.new_counters:
-                self.counters.append(counter_row(customer_id, counter))
+        for counter in changes.counters.values():
+            self.counters.append(counter_row(customer_id, counter))
         for hold in changes.holds.values():
             self.holds.append(hold_row(customer_id, hold))
         for event in changes.events:
@@ -170,7 +165,7 @@ class HotRows:
         """The row arrays, as both functions take them."""
         return (
             self.customers, self.accounts, self.blocks, self.counters, self.entries, self.usage, self.keys,
-            self.holds, self.events,
+            self.holds, self.events, self.due,
         )  # fmt: skip
 
 
@@ -215,15 +210,9 @@ async def write_known(
     return is_written
 
 
-async def write_due(
-    tx: Connection, environment_id: str, due: Iterable[tuple[str, datetime]], gone: Sequence[str]
-) -> None:
-    """Tell the sweep when each customer is due next; ``gone`` have nothing ahead any more."""
-    rows = sorted(due)
-    if rows:
-        await tx.execute(UPSERT_DUE, environment_id, *columns_of(rows, 2))
-    if gone:
-        await tx.execute(DELETE_DUE, environment_id, gone)
+async def delete_due(tx: Connection, environment_id: str, customer_ids: Sequence[str]) -> None:
+    """Take customers who have nothing ahead any more from what the sweep looks at."""
+    await tx.execute(DELETE_DUE, environment_id, customer_ids)
 
 
 async def insert_customers(

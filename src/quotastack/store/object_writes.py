@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from quotastack.core.changes import Changes, UsageEvent
 from quotastack.core.customer_state import Block, Customer, Subscription
-from quotastack.store.batch_writes import counter_row
 from quotastack.store.row_values import Row, columns_of, json_object, json_pairs, json_text
 
 if TYPE_CHECKING:
@@ -33,19 +32,6 @@ UPSERT_BLOCKS: Final = """
         ON CONFLICT (environment_id, customer_id, id)
         DO UPDATE SET remaining_mc = excluded.remaining_mc, expires_at = excluded.expires_at,
            status = excluded.status, is_live = excluded.is_live, doc = excluded.doc
-"""
-UPSERT_COUNTERS: Final = """
-    INSERT INTO counters AS n (environment_id, customer_id, billable_metric_key, kind,
-           period_start, period_end, value, max, overage_units, cost_mc, is_current, details)
-    SELECT $1::uuid, u.*
-      FROM unnest($2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[],
-                  $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[],
-                  $12::jsonb[]) AS u
-        ON CONFLICT (environment_id, customer_id, billable_metric_key, kind, period_start)
-        DO UPDATE SET period_end = excluded.period_end, value = excluded.value,
-           max = excluded.max, overage_units = excluded.overage_units,
-           cost_mc = excluded.cost_mc, is_current = excluded.is_current,
-           details = excluded.details
 """
 INSERT_ACCOUNTS: Final = """
     INSERT INTO accounts (environment_id, customer_id, unit)
@@ -122,8 +108,6 @@ class ObjectRows:
             self.add(UPSERT_BLOCKS, _block_row(customer_id, block))
         for block_id in changes.reworked_blocks:
             self.add(UPSERT_BLOCKS, _block_row(customer_id, changes.changed_blocks[block_id]))
-        for place in changes.new_counters:
-            self.add(UPSERT_COUNTERS, counter_row(customer_id, changes.counters[place]))
         for subscription in changes.subscriptions.values():
             self.add(UPSERT_SUBSCRIPTIONS, _subscription_row(customer_id, subscription))
         for asset in changes.assets.values():

@@ -7,7 +7,8 @@ create type quotastack.hold_change as (
 create type quotastack.new_event as (
     customer_id uuid, sequence bigint, id uuid, type text, data jsonb, request_id text, created_at timestamptz
 );
-grant usage on type quotastack.hold_change, quotastack.new_event to qs_app;
+create type quotastack.due_change as (customer_id uuid, due_at timestamptz);
+grant usage on type quotastack.hold_change, quotastack.new_event, quotastack.due_change to qs_app;
 
 -- What was decided about customers whose rows are locked. Each array holds the rows of one table; no row here can be another's
 -- at the same time. The keys' primary key settles what locks cannot: a key that two customers' commands use.
@@ -16,7 +17,7 @@ create function quotastack.write_batch(
     block_changes quotastack.block_change[], counter_changes quotastack.counter_change[],
     ledger_entries quotastack.new_ledger_entry[], usage_events quotastack.new_usage_event[],
     idempotency_keys quotastack.new_idempotency_key[], hold_changes quotastack.hold_change[],
-    new_events quotastack.new_event[], notices text[]
+    new_events quotastack.new_event[], due_changes quotastack.due_change[], notices text[]
 )
 returns void
 language plpgsql volatile
@@ -59,14 +60,19 @@ begin
            customer_id, is_money, created_at)
     select own_environment_id, u.* from unnest(idempotency_keys) as u;
     if cardinality(counter_changes) > 0 then
-        update quotastack.counters as n
-           set period_end = u.period_end, value = u.value, max = u.max,
-               overage_units = u.overage_units, cost_mc = u.cost_mc, is_current = u.is_current,
-               details = u.details
-          from unnest(counter_changes) as u
-         where n.environment_id = own_environment_id and n.customer_id = u.customer_id
-           and n.billable_metric_key = u.billable_metric_key and n.kind = u.kind
-           and n.period_start = u.period_start;
+        insert into quotastack.counters as n (environment_id, customer_id, billable_metric_key, kind, period_start, period_end,
+               value, max, overage_units, cost_mc, is_current, details)
+        select own_environment_id, u.* from unnest(counter_changes) as u
+            on conflict (environment_id, customer_id, billable_metric_key, kind, period_start)
+            do update set period_end = excluded.period_end, value = excluded.value, max = excluded.max,
+               overage_units = excluded.overage_units, cost_mc = excluded.cost_mc,
+               is_current = excluded.is_current, details = excluded.details;
+    end if;
+    if cardinality(due_changes) > 0 then
+        insert into quotastack.customer_due as d (environment_id, customer_id, due_at)
+        select own_environment_id, u.* from unnest(due_changes) as u
+            on conflict (environment_id, customer_id)
+            do update set due_at = excluded.due_at, claimed_until = null;
     end if;
     if cardinality(hold_changes) > 0 then
         insert into quotastack.reservations as r (environment_id, customer_id, id, is_live, status,
@@ -86,7 +92,8 @@ end
 $$;
 grant execute on function quotastack.write_batch(uuid, quotastack.customer_change[], quotastack.account_change[],
     quotastack.block_change[], quotastack.counter_change[], quotastack.new_ledger_entry[], quotastack.new_usage_event[],
-    quotastack.new_idempotency_key[], quotastack.hold_change[], quotastack.new_event[], text[]) to qs_app;
+    quotastack.new_idempotency_key[], quotastack.hold_change[], quotastack.new_event[],
+    quotastack.due_change[], text[]) to qs_app;
 
 -- The same for what was decided on remembered states, as a transaction of its own: enter the environment, take the locks that
 -- open_batch takes, in its order, and write only if the environment and every customer are still of the version that was
@@ -100,7 +107,7 @@ create function quotastack.write_known_batch(
     block_changes quotastack.block_change[], counter_changes quotastack.counter_change[],
     ledger_entries quotastack.new_ledger_entry[], usage_events quotastack.new_usage_event[],
     idempotency_keys quotastack.new_idempotency_key[], hold_changes quotastack.hold_change[],
-    new_events quotastack.new_event[], notices text[]
+    new_events quotastack.new_event[], due_changes quotastack.due_change[], notices text[]
 )
 returns boolean
 language plpgsql volatile
@@ -133,10 +140,11 @@ begin
     end if;
     perform quotastack.write_batch(
         own_environment_id, customer_changes, account_changes, block_changes, counter_changes, ledger_entries, usage_events,
-        idempotency_keys, hold_changes, new_events, notices);
+        idempotency_keys, hold_changes, new_events, due_changes, notices);
     return true;
 end
 $$;
 grant execute on function quotastack.write_known_batch(uuid, bigint, uuid[], bigint[], bytea[], quotastack.customer_change[],
     quotastack.account_change[], quotastack.block_change[], quotastack.counter_change[], quotastack.new_ledger_entry[],
-    quotastack.new_usage_event[], quotastack.new_idempotency_key[], quotastack.hold_change[], quotastack.new_event[], text[]) to qs_app;
+    quotastack.new_usage_event[], quotastack.new_idempotency_key[], quotastack.hold_change[], quotastack.new_event[],
+    quotastack.due_change[], text[]) to qs_app;
