@@ -139,6 +139,8 @@ class Bench:
                 program, script, environment=where, clients=clients, seconds=self.seconds,
                 accounts=accounts, log_folder=self.folder,
             )  # fmt: skip
+            # A backend that just ended is counted with its parent once that has noticed.
+            time.sleep(0.3)
             used = spent(before, cpu_seconds(self.postmaster))
             many = 500 if script == "floor_debit_many" else 1
             per_second = result.per_second * many
