@@ -72,6 +72,8 @@ class Subscriptions(Quotas):
         is_paused = subscription is not None and subscription["status"] == "paused"
         if is_paused and "kind" in block and not block.get("frozen"):
             raise Grey("how far the expiry of a plan's block moves that comes back in a pause")
+        if block.get("was_plans"):
+            raise Grey("whose a plan's block is that comes back after the plan")
         super()._give_back(block, amount, new_id)
 
     # -- time ------------------------------------------------------------------------------------
@@ -98,6 +100,7 @@ class Subscriptions(Quotas):
         return subscription["status"] in {"active", "overdue"}
 
     def _run_instant(self) -> None:
+        self._refuse_to_settle_at_a_turn()
         super()._run_instant()
         subscription = self.subscription
         if subscription is None or subscription["status"] not in LIVE:
@@ -105,6 +108,19 @@ class Subscriptions(Quotas):
         if self.turn_at(subscription) <= self.now:
             self._turn(subscription)
         self._tick(subscription)
+
+    def _refuse_to_settle_at_a_turn(self) -> None:
+        """What a hold frees at the instant of a turn could pay an overdraft before the turn or after it."""
+        live = self._live()
+        if live is None or self.turn_at(live) > self.now or not any(self.overdraft.values()):
+            return
+        if any(hold["status"] == "active" and hold["expires_at"] <= self.now for hold in self.holds):
+            raise Grey("whether an overdraft is settled before or after the cycle ends")
+
+    def _leave_blocks(self) -> None:
+        """The subscription is over; blocks of its that were used up may come back by a refund."""
+        for block in self.blocks:
+            block["was_plans"] = "kind" in block or block.get("was_plans", False)
 
     def _turn(self, subscription: Row) -> None:
         self.turns += 1
@@ -300,6 +316,7 @@ class Subscriptions(Quotas):
         if self._terms(subscription)["billing_mode"] == "postpaid":
             self._bill_overdraft()
         self._leave_turn()
+        self._leave_blocks()
         subscription.update(status=status, ticks={}, canceling=False, pending=None)
         self._settle_all()
 
@@ -417,6 +434,7 @@ class Subscriptions(Quotas):
             for block in self.blocks:
                 block.pop("frozen", None)
         self._leave_turn()
+        self._leave_blocks()
         for block in blocks:
             del block["kind"]  # What is kept is the customer's, no longer the plan's.
         subscription.update(status="canceled", ticks={}, canceling=False, pending=None)
