@@ -7,6 +7,7 @@ list of grey zones is the list of questions to the contract.
 """
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from tests.model.prices import Rule
@@ -197,7 +198,12 @@ class Credits:
     def _draw(self, unit: str, amount: int, *, hold: Row | None = None) -> list[tuple[str, int]]:
         """Take from blocks in burn order; a kept rest pays for its own holds only."""
         draws = []
-        for block in self.live(unit):
+        order = self.live(unit)
+        for block, following in pairwise(order):
+            is_tied = self._burn_key(block)[:-1] == self._burn_key(following)[:-1]
+            if amount and is_tied and following["id"].startswith("~"):
+                raise Grey("which of two blocks burns first that differ by an id nobody has been told")
+        for block in order:
             usable = self._is_spendable(block) or (
                 hold is not None and block["kept"] is not None and hold["id"] in block["kept"]
             )

@@ -73,7 +73,7 @@ class Subscriptions(Quotas):
         if is_paused and "kind" in block and not block.get("frozen"):
             raise Grey("how far the expiry of a plan's block moves that comes back in a pause")
         if block.get("was_plans"):
-            raise Grey("whose a plan's block is that comes back after the plan")
+            raise Grey("whose a plan's block is that comes back after its cycle or its plan")
         super()._give_back(block, amount, new_id)
 
     # -- time ------------------------------------------------------------------------------------
@@ -117,10 +117,11 @@ class Subscriptions(Quotas):
         if any(hold["status"] == "active" and hold["expires_at"] <= self.now for hold in self.holds):
             raise Grey("whether an overdraft is settled before or after the cycle ends")
 
-    def _leave_blocks(self) -> None:
-        """The subscription is over; blocks of its that were used up may come back by a refund."""
+    def _leave_blocks(self, *, used_up_only: bool = False) -> None:
+        """The subscription, or its cycle, is over; blocks of it that were used up may come back by a refund."""
         for block in self.blocks:
-            block["was_plans"] = "kind" in block or block.get("was_plans", False)
+            if "kind" in block and (block["status"] == "depleted" or not used_up_only):
+                block["was_plans"] = True
 
     def _turn(self, subscription: Row) -> None:
         self.turns += 1
@@ -246,6 +247,7 @@ class Subscriptions(Quotas):
 
     def _next_period(self, subscription: Row) -> None:
         """Rollover leaves, the rest expires, invoiced overdraft is cleared, rollover and grants come."""
+        self._leave_blocks(used_up_only=True)
         if subscription["pending"] is not None:
             subscription["variant"], subscription["pending"] = subscription["pending"], None
         terms = self._terms(subscription)
@@ -300,6 +302,7 @@ class Subscriptions(Quotas):
                 self._write("overage_billed", unit, owed)
 
     def _fall_overdue(self, subscription: Row) -> None:
+        self._leave_blocks(used_up_only=True)
         if self.plan_blocks("rollover"):
             raise Grey("what becomes of rollover blocks when their cycle ends unpaid")
         subscription["status"] = "overdue"
@@ -390,6 +393,8 @@ class Subscriptions(Quotas):
 
     def pause(self, *, days: int | None = None) -> Row:
         subscription = self._state("trialing", "active", "overdue")
+        if subscription["paid_through"] is not None and subscription["paid_through"] > subscription["end"]:
+            raise Grey("how much of a period a pause leaves paid that was paid ahead")
         subscription["was"] = subscription["status"]
         subscription["status"] = "paused"
         subscription["paused_at"] = self.now
