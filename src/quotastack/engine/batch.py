@@ -317,11 +317,17 @@ async def _write_remembered(tx: Connection, batches: Sequence[EnvironmentBatch])
         return await _write_alone(tx, batches[0], rows[0])
     try:
         for batch, its_rows in zip(batches, rows, strict=True):
-            await _enter(tx, batch.environment_id, is_first=batch is batches[0])
-            if not await batch.still_holds(tx):
+            is_hot = its_rows.is_hot(batch)
+            await _enter(tx, batch.environment_id, is_first=batch is batches[0], enters_itself=is_hot)
+            if is_hot:
+                still_holds = await _write_known(tx, batch, its_rows)
+            else:
+                still_holds = await batch.still_holds(tx)
+                if still_holds:
+                    await _write(tx, batch, its_rows)
+            if not still_holds:
                 await rollback(tx)
                 return False
-            await _write(tx, batch, its_rows)
     except BaseException:
         await rollback(tx)
         raise
@@ -329,18 +335,22 @@ async def _write_remembered(tx: Connection, batches: Sequence[EnvironmentBatch])
     return True
 
 
+async def _write_known(tx: Connection, batch: EnvironmentBatch, rows: _Rows) -> bool:
+    return await write_known(
+        tx,
+        batch.environment_id,
+        rows.hot,
+        rows.notices,
+        environment_version=batch.environment.version,
+        versions=batch.versions,
+        refused_digests=batch.refused_digests,
+    )
+
+
 async def _write_alone(tx: Connection, batch: EnvironmentBatch, rows: _Rows) -> bool:
     """Write in one round trip: the call is its own transaction."""
     try:
-        return await write_known(
-            tx,
-            batch.environment_id,
-            rows.hot,
-            rows.notices,
-            environment_version=batch.environment.version,
-            versions=batch.versions,
-            refused_digests=batch.refused_digests,
-        )
+        return await _write_known(tx, batch, rows)
     except asyncpg.PostgresError as error:
         if tx.is_closed() or isinstance(error, GONE):
             # The server went while it may have been committing.
@@ -352,10 +362,11 @@ async def _write_alone(tx: Connection, batch: EnvironmentBatch, rows: _Rows) -> 
         raise CommitUnknownError from error
 
 
-async def _enter(tx: Connection, environment_id: str, *, is_first: bool) -> None:
+async def _enter(tx: Connection, environment_id: str, *, is_first: bool, enters_itself: bool = False) -> None:
+    """Begin in an environment, or go on to it unless the next call does so itself."""
     if is_first:
         await begin(tx, EnvironmentId(environment_id))
-    else:
+    elif not enters_itself:
         await switch_environment(tx, EnvironmentId(environment_id))
 
 

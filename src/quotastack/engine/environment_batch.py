@@ -22,11 +22,9 @@ from quotastack.core.errors import (
     CustomerNotFoundError,
     IdempotencyKeyReusedError,
     ProblemError,
-    UnavailableError,
-    ValidationFailedError,
 )
 from quotastack.engine.environments import load_environment
-from quotastack.engine.submission import Outcome, Pending
+from quotastack.engine.submission import Outcome, Pending, as_problem
 from quotastack.runtime.random_ids import new_id, new_salt
 from quotastack.store.batch_writes import (
     insert_customers,
@@ -388,14 +386,3 @@ def _advance(draft: Draft, context: Context) -> bool:
     finally:
         if draft.writes != writes:
             draft.version += 1
-
-
-def as_problem(error: Exception) -> ProblemError:
-    """How a failed command is answered: refusals as they are, an overflow as bad input, else 503."""
-    if isinstance(error, ProblemError):
-        return error
-    if isinstance(error, AmountOverflowError):
-        return ValidationFailedError(f"The result is out of range: {error}.")
-    return UnavailableError(
-        "The request could not be carried out; nothing was changed.", retry_after_seconds=1
-    )

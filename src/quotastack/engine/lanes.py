@@ -16,8 +16,9 @@ import structlog
 
 from quotastack.core.errors import IdempotencyKeyInFlightError, UnavailableError
 from quotastack.engine.batch import CommitUnknownError, Guessing, run_batch
-from quotastack.engine.environment_batch import BatchParts, PoisonedBatchError, as_problem
+from quotastack.engine.environment_batch import BatchParts, PoisonedBatchError
 from quotastack.engine.environments import UnknownEnvironmentError
+from quotastack.engine.submission import as_problem
 from quotastack.runtime.clock import monotonic_seconds
 from quotastack.store.batches import forget_plans
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from quotastack.core.amounts import AmountOverflowError
 from quotastack.core.commands import Command
 from quotastack.core.customer_ref import CustomerRef
+from quotastack.core.errors import ProblemError, UnavailableError, ValidationFailedError
 from quotastack.core.idempotency import IdempotencyKey
 
 if TYPE_CHECKING:
@@ -139,3 +141,14 @@ class Pending:
         """Tell the caller that it was not carried out."""
         if not self.future.done():
             self.future.set_exception(error)
+
+
+def as_problem(error: Exception) -> ProblemError:
+    """How a failed command is answered: refusals as they are, an overflow as bad input, else 503."""
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, AmountOverflowError):
+        return ValidationFailedError(f"The result is out of range: {error}.")
+    return UnavailableError(
+        "The request could not be carried out; nothing was changed.", retry_after_seconds=1
+    )

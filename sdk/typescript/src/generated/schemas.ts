@@ -1499,7 +1499,8 @@ export type TopupGrant = CustomerReference & TopupGrantFields;
 export interface TopupRefund {
   /** Millicredits (1 credit = 1,000), above 0. */
   credits?: number;
-  fraction?: string;
+  /** Above 0, at most 1: a number, or its decimal digits in a string, which are exact. */
+  fraction?: string | number;
   reason?: string;
   /** Stands for the `Idempotency-Key` header. */
   idempotency_key?: string;

@@ -69,7 +69,7 @@ class Topups(Resource):
         block_id: str,
         *,
         credits: int | None = None,
-        fraction: str | None = None,
+        fraction: Mapping[str, Any] | None = None,
         reason: str | None = None,
         **options: Unpack[WriteOptions],
     ) -> models.RefundAnswer:
@@ -212,7 +212,7 @@ class AsyncTopups(AsyncResource):
         block_id: str,
         *,
         credits: int | None = None,
-        fraction: str | None = None,
+        fraction: Mapping[str, Any] | None = None,
         reason: str | None = None,
         **options: Unpack[WriteOptions],
     ) -> models.RefundAnswer:
