@@ -112,7 +112,7 @@ RULES = {
         r"^The key cannot be made",
         r"^A secret (is base64|has 16 to 64 bytes)",
         r"^Must have (16 to 255|1 to 255 printable)",
-        r"^(The URL must begin|Must be an http)",
+        r"^((A|The) URL |The (host|address) |Must be an http)",
         r"^A dimension is there twice",
         r"^An idempotency key has 1 to 255",
         r"^A fraction is above 0",
