@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 from tests.model.driver import CoreDriver
+from tests.model.reference import SECOND
 from tests.model.worlds import PRICES, Command, World
 
 ONCE = {"id": "once", "unit": "credits", "credits": 1_000, "priority": 0, "recurrence": "activation"}
@@ -33,3 +34,21 @@ def test_a_block_without_expiry_that_comes_back_in_a_pause_does_not_stand_still(
         assert driver.perform(command).refusal is None
     (block,) = driver.advanced(keep=True).live_blocks("credits")
     assert (block.remaining_mc, block.expires_at, block.is_frozen) == (1_000, None, False)
+
+
+def test_late_events_of_a_month_without_others_are_priced_one_after_the_other() -> None:
+    """The second began at position 0 again, and the month's counter was written over."""
+    prices = {"graduated": PRICES["graduated"]}
+    world = World(prices, {}, {}, policy="allow", limit=None, descending=False)
+    driver = CoreDriver(world)
+    driver.start()
+
+    def cost(late_days: int = 0) -> int:
+        late = {"late": late_days * 86_400 * SECOND} if late_days else {}
+        return driver.perform(Command("use", {"metric": "graduated", "units": Fraction(1), **late})).facts[
+            "cost"
+        ]
+
+    assert cost() == 53
+    driver.advance(100 * 86_400)
+    assert [cost(30), cost(29), cost(30)] == [53, 2, 2]

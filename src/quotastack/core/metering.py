@@ -118,12 +118,10 @@ def find_position(
     period = price_period(draft, context.catalog, metric_key, at)
     start = period[0]
     current = draft.counters.get((metric_key, kind))
-    if current is not None:
-        if current.period_start == start:
-            return current, period
-        is_new = current.period_start < start
-    else:
-        is_new = context.now < period[1]
+    if current is not None and current.period_start == start:
+        return current, period
+    # A period that is over may have been counted by late events alone, after the newest that ran.
+    is_new = context.now < period[1] and (current is None or current.period_start < start)
     return (None if is_new else _find_closed(draft, metric_key, kind=kind, start=start, at=at)), period
 
 
