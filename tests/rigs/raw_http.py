@@ -170,7 +170,7 @@ def absolute(wire: Wire, asked: Asked) -> Raw:
 
 def other_case(wire: Wire, asked: Asked) -> Raw:
     """Header names in another case, values with space before them."""
-    headers = {name.swapcase(): f" \t {value}" for name, value in asked.headers.items()}
+    headers = {name.swapcase(): f" \t {value} \t" for name, value in asked.headers.items()}
     wire.send(asked._replace(headers=headers).framed())
     return wire.answer()
 

@@ -131,6 +131,8 @@ def test_pipelined_requests_are_answered_in_order(server: ServerProcess, world: 
     asked = [request for _ in range(PIPELINED) for request in (world.usage(), world.check())]
     with Wire(server.port) as wire:
         wire.send(b"".join(request.framed() for request in asked))
+        # Who has said everything may still listen.
+        wire.end()
         told = [wire.answer() for _ in asked]
     assert {raw.status for raw in told} == {200, 201}, [raw for raw in told if raw.status > 201][:3]
     seen = [json.loads(raw.body)["balance"] for raw in told[1::2]]

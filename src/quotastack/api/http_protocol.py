@@ -9,14 +9,12 @@ long it may take, how much of a body waits unasked for, how many answers wait un
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections import deque
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import httptools
 
-from quotastack.api.errors import encode_problem
+from quotastack.api.http_messages import CONTINUE, encode_answer, encode_refusal, split_target
 from quotastack.api.routing import Request, Response
 from quotastack.core.errors import MalformedRequestError
 
@@ -31,11 +29,6 @@ HEAD_SECONDS: Final = 30.0
 # What arrives of a body before the application asks for it.
 EARLY_BODY_BYTES: Final = 64 * 1024
 
-STATUS_LINES: Final = {
-    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus
-}
-CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
 
 class Answers(Protocol):
     """What the application has to offer a connection."""
@@ -47,10 +40,6 @@ class Answers(Protocol):
 
 class HeadTooLargeError(Exception):
     """The request line and the headers are together above the bound."""
-
-
-class TargetError(Exception):
-    """What stands for the path is none."""
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -94,6 +83,7 @@ class HttpProtocol(asyncio.Protocol):
         self._is_pumping = False
         self._is_paused = False
         self._is_stopping = False
+        self._is_ending = False
         self._is_write_paused = False
 
     # The connection
@@ -146,6 +136,21 @@ class HttpProtocol(asyncio.Protocol):
         elif self._is_paused and self._current is None:
             self._go_on()
 
+    def eof_received(self) -> bool:
+        """The caller says nothing more, but may still listen: what was asked in full is answered."""
+        broken, self._incoming = self._incoming, None
+        if broken is not None:
+            broken.is_lost = True
+            self._wake()
+            if broken in self._queue:
+                self._queue.remove(broken)
+            if broken is self._current:
+                self._current = None
+        if self._current is None and not self._queue:
+            return False
+        self._is_ending = True
+        return True
+
     def shutdown(self) -> None:
         """Close now if nobody waits for an answer, else after the answer (uvicorn asks this of each connection)."""
         self._is_stopping = True
@@ -186,7 +191,8 @@ class HttpProtocol(asyncio.Protocol):
         name = name.lower()
         if name in headers:
             request.repeated = (*request.repeated, name)
-        headers[name] = value
+        # llhttp leaves the white space behind a value, which is no part of it.
+        headers[name] = value.rstrip(b" \t")
 
     def on_headers_complete(self) -> None:
         """The head is complete: the request takes its place in the queue, its body may still come."""
@@ -206,7 +212,7 @@ class HttpProtocol(asyncio.Protocol):
             parser.should_keep_alive() and parser.get_http_version() == "1.1" and not parser.should_upgrade()
         )
         request.scheme = self._scheme
-        _split_target(request)
+        split_target(request)
         self._queue.append(request)
 
     def on_body(self, body: bytes) -> None:
@@ -270,9 +276,13 @@ class HttpProtocol(asyncio.Protocol):
         request.is_answered = True
         request.raw = b""
         if request.is_lost or self._transport.is_closing():
+            self._transport.close()
             return
-        keep_alive = request.keep_alive and not self._is_stopping
-        self._transport.write(self._encode(request, response, keep_alive=keep_alive))
+        is_last = self._is_stopping or (self._is_ending and not self._queue)
+        keep_alive = request.keep_alive and not is_last
+        self._transport.write(
+            encode_answer(request, response, self._state.default_headers, keep_alive=keep_alive)
+        )
         self._state.total_requests += 1
         self._idle_since = self._loop.time()
         if not keep_alive:
@@ -283,25 +293,6 @@ class HttpProtocol(asyncio.Protocol):
             if self._queue:
                 self._pump()
             self._go_on()
-
-    def _encode(self, request: Request, response: Response, *, keep_alive: bool) -> bytes:
-        body: bytes | None = response.body
-        encoded = b"" if body is None else body
-        parts = [STATUS_LINES[response.status]]
-        for name, value in self._state.default_headers:
-            parts += (name, b": ", value, b"\r\n")
-        if body is not None:
-            parts += (b"content-type: ", response.content_type, b"\r\n")
-        if body is not None or response.status != 204:
-            parts.append(b"content-length: %d\r\n" % len(encoded))
-        parts += (b"x-request-id: ", request.request_id.encode(), b"\r\n")
-        for headers in (response.headers, request.limit_headers):
-            for name, value in headers:
-                parts += (name, b": ", value, b"\r\n")
-        parts.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
-        if request.verb != "HEAD":
-            parts.append(encoded)
-        return b"".join(parts)
 
     # What is not HTTP, or comes too slowly
 
@@ -332,12 +323,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _write_refusal(self) -> None:
         assert self._refusal is not None
-        request_id = f"req_{secrets.token_hex(9)}"
-        body = encode_problem(self._refusal, base_url="", instance="", request_id=request_id)
-        self._transport.write(
-            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nconnection: close\r\n"
-            b"content-length: %d\r\nx-request-id: %s\r\n\r\n%s" % (len(body), request_id.encode(), body)
-        )
+        self._transport.write(encode_refusal(self._refusal))
         self._transport.close()
 
     def _give_up(self) -> None:
@@ -378,22 +364,3 @@ class HttpProtocol(asyncio.Protocol):
         if self._is_paused and not self._queue and not self._transport.is_closing():
             self._is_paused = False
             self._transport.resume_reading()
-
-
-def _split_target(request: Request) -> None:
-    """Path and query of the request target.
-
-    Raises:
-        TargetError, httptools.HttpParserInvalidURLError: it is neither a path nor an address.
-    """
-    target = request.target
-    if not target.isascii():
-        raise TargetError
-    if target[:1] == b"/" and b"#" not in target:
-        request.raw_path, _, request.query_string = target.partition(b"?")
-        return
-    parsed = httptools.parse_url(target)
-    if parsed.path is None:
-        raise TargetError
-    request.raw_path = parsed.path
-    request.query_string = parsed.query or b""
