@@ -89,7 +89,8 @@ def _collect(batch: EnvironmentBatch) -> _Rows:
         if customer_id in batch.created and draft.is_new:
             rows.unused.append(customer_id)
             continue
-        _collect_due(batch, draft, rows)
+        if customer_id in batch.advanced:
+            _collect_due(batch, draft, rows)
         if draft.writes:
             hot.customers.append((customer_id, draft.version, draft.event_sequence, draft.last_entry_at))
             hot.add_changes(draft.customer, draft.changes, draft.accounts)

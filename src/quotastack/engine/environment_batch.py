@@ -94,6 +94,8 @@ class EnvironmentBatch:
         self.drafts: dict[str, Draft] = {}
         self.created: dict[str, CustomerState] = {}
         self.deferred: list[Pending] = []
+        # Customers for whom time has been let happen: what is due next is known of them only.
+        self.advanced: set[str] = set()
         self.key_rows: list[tuple[Any, ...]] = []
         self.keys: dict[bytes, StoredKey] = {}
         self.versions: dict[str, int] = {}
@@ -311,6 +313,7 @@ class EnvironmentBatch:
         context = self._context(pending, draft)
         if draft.is_new and draft.customer.id in self.created and not draft.writes:
             open_customer(draft, context)
+        self.advanced.add(draft.customer.id)
         try:
             is_done = _advance(draft, context)
         except HistoryNeededError as needed:
