@@ -36,7 +36,7 @@ async def _stand_still(world: World) -> None:
     async with environment_transaction(pool, environment_id) as tx:
         await tx.fetch(LOCK)
         running = asyncio.create_task(world.submit("ada", spend))
-        while not lane._running:
+        while not lane._running:  # noqa: ASYNC110 - nor that a batch has been taken
             await asyncio.sleep(0)
         waiting = asyncio.create_task(world.submit("ada", spend))
         engine.require_room()
