@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import httptools
 
@@ -73,7 +73,9 @@ def split_target(request: Request) -> None:
         request.raw_path, _, request.query_string = target.partition(b"?")
         return
     parsed = httptools.parse_url(target)
-    if parsed.path is None:
+    # A target like example.com:443 has none, whatever the type says.
+    path: Any = parsed.path
+    if path is None:
         raise TargetError
-    request.raw_path = parsed.path
+    request.raw_path = path
     request.query_string = parsed.query or b""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from quotastack.core.changes import Changes, LedgerEntry, OutboxEvent, UsageEvent
 from quotastack.core.customer_state import Account, Counter, Customer, Hold
@@ -197,7 +197,7 @@ async def write_known(
     Raises:
         asyncpg.UniqueViolationError: a key was used before; nothing was written.
     """
-    is_written: bool = await connection.fetchval(
+    is_written: Any = await connection.fetchval(
         WRITE_KNOWN,
         environment_id,
         environment_version,
@@ -207,7 +207,7 @@ async def write_known(
         *rows.arguments,
         notices,
     )
-    return is_written
+    return bool(is_written)
 
 
 async def delete_due(tx: Connection, environment_id: str, customer_ids: Sequence[str]) -> None:
