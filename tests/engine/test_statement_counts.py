@@ -106,6 +106,20 @@ def test_a_batch_of_remembered_customers_takes_one_statement(database: Any) -> N
     run(database, story)
 
 
+def test_a_command_that_needs_history_sends_its_own_customer_the_long_way(database: Any) -> None:
+    async def story(world: World) -> None:
+        await prepare(world, 20)
+        with Statements(world) as statements:
+            paid = GrantTopup(credits_mc=1_000, external_payment_id="payment-1")
+            await asyncio.gather(use(world, 20), world.submit("customer-7", paid))
+        assert statements.seen.count(WRITE_KNOWN) == 1
+        assert statements.commits == 1
+        charged = await world.fetch("SELECT count(*) AS n FROM usage_events")
+        assert charged[0]["n"] == 40
+
+    run(database, story)
+
+
 def test_a_batch_that_asks_first_takes_four_statements(
     database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -184,12 +184,9 @@ class Application:
             self._admit(request, route, known)
             if known.requests_per_minute is not None and route.is_rate_limited:
                 await self._limit(request, known.environment_id, known.requests_per_minute)
-        if route.is_shed:
-            require_room(self.services)
-        self._read_target(request, bound)
+        self._prepare(request, bound)
         if route.method != "GET":
-            raw = await receive_body(request, route.body_max_bytes)
-            _read_body(request, bound, raw)
+            _read_body(request, bound, await receive_body(request, route.body_max_bytes))
         answer = route.handler(request)
         return await answer if isinstance(answer, Awaitable) else answer
 
@@ -238,16 +235,12 @@ class Application:
             if known is None or (known.requests_per_minute is not None and route.is_rate_limited):
                 return None
             self._admit(request, route, known)
-        if route.is_shed:
-            require_room(self.services)
-        if route.method != "GET":
-            raw = take_body(request, route.body_max_bytes)
-            if raw is None:
-                return None
-            self._read_target(request, bound)
-            _read_body(request, bound, raw)
-        else:
-            self._read_target(request, bound)
+        has_body = route.method != "GET"
+        if has_body and not request.is_complete:
+            return None
+        self._prepare(request, bound)
+        if has_body:
+            _read_body(request, bound, take_body(request, route.body_max_bytes))
         return route.handler(request)
 
     @staticmethod
@@ -257,8 +250,10 @@ class Application:
             assert route.scope is not None
             caller.require_scope(route.scope)
 
-    def _read_target(self, request: Request, bound: BoundRoute) -> None:
-        """Path parameters and query."""
+    def _prepare(self, request: Request, bound: BoundRoute) -> None:
+        """Room for what it asks, path parameters and query: what needs no body."""
+        if bound.route.is_shed:
+            require_room(self.services)
         if request.segments:
             read_path(request, bound, request.segments)
             if request.verb == "GET" and len(request.raw_path) <= KNOWN_PATH_BYTES_MAX:

@@ -138,14 +138,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The caller says nothing more, but may still listen: what was asked in full is answered."""
-        broken, self._incoming = self._incoming, None
-        if broken is not None:
-            broken.is_lost = True
-            self._wake()
-            if broken in self._queue:
-                self._queue.remove(broken)
-            if broken is self._current:
-                self._current = None
+        self._give_up_incoming()
         if self._current is None and not self._queue:
             return False
         self._is_ending = True
@@ -307,19 +300,23 @@ class HttpProtocol(asyncio.Protocol):
             else "The request is not HTTP/1.1."
         )
         self._refusal = MalformedRequestError(told)
-        broken, self._incoming = self._incoming, None
-        if broken is not None and not broken.is_complete and broken is not self._current:
-            if broken in self._queue:
-                self._queue.remove(broken)
-        elif broken is not None and broken is self._current and not broken.is_complete:
-            # Its own body is broken: whoever waits for the rest is told that nobody will send it.
-            broken.is_lost = True
-            self._wake()
-            self._current = None
+        self._give_up_incoming()
         if self._current is None and self._queue:
             self._pump()
         if self._current is None and not self._transport.is_closing():
             self._write_refusal()
+
+    def _give_up_incoming(self) -> None:
+        """The rest of the request that is being told will never come: whoever waits for it is told so."""
+        broken, self._incoming = self._incoming, None
+        if broken is None:
+            return
+        broken.is_lost = True
+        self._wake()
+        if broken in self._queue:
+            self._queue.remove(broken)
+        if broken is self._current:
+            self._current = None
 
     def _write_refusal(self) -> None:
         assert self._refusal is not None

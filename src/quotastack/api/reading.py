@@ -119,20 +119,15 @@ def _no_uuid(bound: BoundRoute, name: str) -> NotFoundError | CustomerNotFoundEr
     return NotFoundError("There is no such object: its id is not a UUID.")
 
 
-def take_body(request: Request, max_bytes: int) -> bytes | None:
-    """The whole body, or None while some of it is still to come.
+def take_body(request: Request, max_bytes: int) -> bytes:
+    """The body of a request that is complete.
 
     Raises:
-        PayloadTooLargeError: declared or found to be above the limit; the rest is not read.
+        PayloadTooLargeError: above the limit.
     """
     if len(request.raw) > max_bytes:
         raise _too_large(max_bytes)
-    if request.is_complete:
-        return bytes(request.raw)
-    declared = request.headers.get(b"content-length")
-    if declared is not None and declared.isdigit() and int(declared[:20]) > max_bytes:
-        raise _too_large(max_bytes)
-    return None
+    return bytes(request.raw)
 
 
 async def receive_body(request: Request, max_bytes: int) -> bytes:
@@ -143,15 +138,17 @@ async def receive_body(request: Request, max_bytes: int) -> bytes:
         MalformedRequestError: it did not arrive in thirty seconds.
         ClientGoneError: the caller hung up.
     """
-    body = take_body(request, max_bytes)
-    if body is None:
+    if not request.is_complete:
+        declared = request.headers.get(b"content-length")
+        if declared is not None and declared.isdigit() and int(declared[:20]) > max_bytes:
+            raise _too_large(max_bytes)
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 await request.connection.read_body(request, max_bytes)
         except TimeoutError:
             raise MalformedRequestError("The body did not arrive in time.") from None
-        body = take_body(request, max_bytes)
-    if body is None:
+    body = take_body(request, max_bytes)
+    if not request.is_complete:
         raise ClientGoneError
     return body
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from quotastack.core.context import Context
+    from quotastack.core.customer_state import CustomerState
     from quotastack.core.draft import Draft
     from quotastack.core.errors import ProblemError
 
@@ -56,8 +57,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         """The rows of history that ``decide`` looks for in ``draft.extra``; None for none."""
         return None
 
-    def lacks(self, draft: Draft) -> Needs | None:  # noqa: ARG002 - a command may know by the draft that it needs none
-        """Those of ``needs`` that the draft, not yet advanced, does not make superfluous."""
+    def lacks(self, state: Draft | CustomerState) -> Needs | None:  # noqa: ARG002 - some know by the state
+        """Those of ``needs`` that the state, not yet advanced, does not make superfluous."""
         return self.needs
 
     @property

@@ -37,6 +37,7 @@ from quotastack.core.usage import read_event_units, require_metric
 if TYPE_CHECKING:
     from quotastack.core.catalog import MeteringRule, Metric
     from quotastack.core.context import Context
+    from quotastack.core.customer_state import CustomerState
     from quotastack.core.draft import Draft
     from quotastack.core.quotas import CountPlan
 
@@ -189,9 +190,9 @@ class OneReservation(Command, frozen=True, kw_only=True):
         """The reservation's row, in case it is final already."""
         return Needs(hold_ids=(self.reservation_id,))
 
-    def lacks(self, draft: Draft) -> Needs | None:
+    def lacks(self, state: Draft | CustomerState) -> Needs | None:
         """Nothing for a hold that the state has: should it end first, the draft's changes tell how."""
-        return None if self.reservation_id in draft.holds else self.needs
+        return None if self.reservation_id in state.holds else self.needs
 
     def require_active(self, draft: Draft) -> Hold:
         """The hold, active at this instant: one whose time has come was ended before.

@@ -287,12 +287,11 @@ async def _run_read(tx: Connection, pendings: Sequence[Pending], parts: BatchPar
 async def _run_remembered(
     tx: Connection, pendings: Sequence[Pending], parts: BatchParts, guessing: Guessing
 ) -> list[EnvironmentBatch] | None:
-    """Decide on remembered states, then write if they still hold; None: not known, or not so any more."""
+    """Decide on remembered states, then write if they still hold; None: they do not."""
     batches: list[EnvironmentBatch] = []
     for environment_id, group in _group(pendings):
         batch = EnvironmentBatch(environment_id, group, parts)
-        if not batch.recall(parts.clock):
-            return None
+        batch.recall()
         batches.append(batch)
     try:
         for batch in batches:

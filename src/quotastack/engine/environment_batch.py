@@ -70,10 +70,11 @@ class BatchParts(msgspec.Struct, frozen=True):
         if customer_id is None or pending.is_settling or pending.needs:
             return False
         environment_id = pending.submission.caller.environment_id
-        return (
-            self.environments.peek(environment_id) is not None
-            and self.cache.get(environment_id, customer_id) is not None
-        )
+        entry = self.cache.get(environment_id, customer_id)
+        if entry is None or self.environments.peek(environment_id) is None:
+            return False
+        command = pending.submission.command
+        return command.needs is None or command.lacks(entry.state) is None
 
     def cache_forget(self, pendings: Sequence[Pending]) -> None:
         """Drop the cached states of customers whose batch failed: the database tells anew."""
@@ -106,36 +107,23 @@ class EnvironmentBatch:
 
     # Remembering
 
-    def recall(self, clock: Clock) -> bool:
-        """Take environment, states and time from memory instead of ``read``; false where something is unknown.
+    def recall(self) -> None:
+        """Take environment, states and time from memory instead of ``read``; all are there (``remembers``).
 
         What is decided on them may be written only if the versions still hold: ``versions`` has those of the
         customers, ascending by id.
         """
         environment = self.parts.environments.peek(self.environment_id)
-        if environment is None:
-            return False
-        cache = self.parts.cache
+        assert environment is not None
         order = environment.config.priority_order
-        drafts = self.drafts
-        for pending in self.pendings:
-            customer_id = pending.customer_id
-            assert customer_id is not None
-            draft = drafts.get(customer_id)
-            if draft is None:
-                entry = cache.get(self.environment_id, customer_id)
-                if entry is None:
-                    return False
-                drafts[customer_id] = draft = Draft(entry.state, priority_order=order)
-            command = pending.submission.command
-            if command.needs is not None and command.lacks(draft) is not None:
-                return False
-        self.drafts = dict(sorted(drafts.items()))
-        self.versions = {customer_id: draft.version for customer_id, draft in self.drafts.items()}
+        for customer_id in sorted({pending.customer_id or "" for pending in self.pendings}):
+            entry = self.parts.cache.get(self.environment_id, customer_id)
+            assert entry is not None
+            self.drafts[customer_id] = Draft(entry.state, priority_order=order)
+            self.versions[customer_id] = entry.state.version
         self.environment = environment
-        self.real_now = clock.now()
+        self.real_now = self.parts.clock.now()
         self.now = environment.time_at(self.real_now)
-        return True
 
     @property
     def refused_digests(self) -> list[bytes]:
