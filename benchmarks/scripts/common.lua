@@ -27,9 +27,12 @@ if os.getenv("BENCH_KEYS_FILE") then
   end
 end
 
-function choose_environment()
+environments = math.max(1, #keys)
+
+-- The environment of that number, counted from 0; any one where none is given.
+function choose_environment(number)
   if #keys > 0 then
-    headers["X-API-Key"] = keys[math.random(#keys)]
+    headers["X-API-Key"] = keys[number and number + 1 or math.random(#keys)]
   end
 end
 
