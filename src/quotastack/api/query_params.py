@@ -23,6 +23,9 @@ from quotastack.core.errors import (
 
 QUERY_MAX_BYTES: Final = 8 * 1024
 CACHE_MAX: Final = 1024
+# Where each query names a customer there are as many queries as customers: a small cache would be emptied before
+# its first query comes again. At the bound it takes about 9 MB.
+CUSTOMERS_CACHE_MAX: Final = 20_000
 CACHED_MAX_BYTES: Final = 128
 
 _is_integer = re.compile(r"-?(?:0|[1-9][0-9]{0,18})").fullmatch
@@ -67,7 +70,7 @@ class QueryReader:
     ``units=1``) are read once.
     """
 
-    __slots__ = ("_cache", "_kinds", "_normal_form", "_struct", "customer_rule")
+    __slots__ = ("_cache", "_cache_max", "_kinds", "_normal_form", "_struct", "customer_rule")
 
     def __init__(self, struct: type[msgspec.Struct]) -> None:
         info = type_info(struct)
@@ -80,6 +83,7 @@ class QueryReader:
         if names_customer:
             self.customer_rule = "one" if issubclass(struct, CustomerQuery) else "any"
         self._cache: dict[bytes, Read] = {}
+        self._cache_max = CUSTOMERS_CACHE_MAX if self.customer_rule == "one" else CACHE_MAX
 
     def read(self, raw: bytes) -> Read:
         """The typed query, and the customer that it names.
@@ -109,7 +113,7 @@ class QueryReader:
             refuse(struct, values, None, what="query")
         customer = self._customer_of(query)
         if len(raw) <= CACHED_MAX_BYTES:
-            if len(self._cache) >= CACHE_MAX:
+            if len(self._cache) >= self._cache_max:
                 self._cache.clear()
             self._cache[raw] = (query, customer)
         return query, customer
