@@ -24,6 +24,8 @@ trial has no bound: a matrix that is walked through once, the many answers durin
 | Promise | What ran | Cases | Violations | 95 % bound |
 |---|---|---:|---:|---:|
 """
+# Its survivors are mutants, not violations of a promise.
+MUTANTS = "mutants of core"
 PROMISES = {
     "P1": "the books add up",
     "P2": "nobody overspends",
@@ -75,6 +77,7 @@ def write_page(results: Path) -> None:
     told = json.loads(results.read_text("utf-8"))
     lines = [HEAD.format(**told)]
     lines += [_row(row, figure) for row in told["rigs"] for figure in row["figures"] or [{}]]
+    lines.append(f"\n{totals(told)}\n")
     found = sum(bool(row["found_by"]) for row in told["planted"])
     lines.append(
         f"\n## Planted bugs: {found} of {len(told['planted'])} found (P37)\n\n"
@@ -87,6 +90,20 @@ def write_page(results: Path) -> None:
     ]
     lines.append(LIMITS)
     results.with_suffix(".md").write_text("".join(lines), "utf-8")
+
+
+def totals(told: dict[str, Any]) -> str:
+    """What all rigs did together."""
+    figures = [figure for row in told["rigs"] for figure in row["figures"]]
+    sums = {name: sum(figure.get(name, 0) for figure in figures) for name in ("operations", "seeds", "kills")}
+    violations = sum(
+        figure["violations"] for row in told["rigs"] for figure in row["figures"] if row["rig"] != MUTANTS
+    )
+    failed = sum(row["failed"] for row in told["rigs"])
+    return (
+        f"Together: {sums['operations']:,} operations against the model over {sums['seeds']:,} seeds; "
+        f"{sums['kills']:,} processes killed; {failed} tests failed; {violations} violations."
+    )
 
 
 def _code(test: str | None) -> str:

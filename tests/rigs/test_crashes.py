@@ -136,6 +136,7 @@ def test_acknowledged_writes_survive_kills_at_random_times(fleet: Fleet, seed: i
         f"{len(load.done)} writes acknowledged, {dict(load.told)}, slowest answer {load.slowest:.1f} s",
         cases=killer.done.total(),
         violations=len(faults),
+        kills=killer.done.total(),
     )
     assert killer.done.total() == len(victims)
     assert not faults, "\n".join(faults[:20])
@@ -169,5 +170,6 @@ def test_control_without_synchronous_commit_is_caught(tmp_path: Path) -> None:
         f"of {len(load.done)} acknowledged writes, and the checker names each",
         cases=kills,
         violations=int(not lost),
+        kills=kills,
     )
     assert lost, "the checker has missed lost writes, or none was lost"

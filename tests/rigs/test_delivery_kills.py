@@ -33,6 +33,7 @@ def test_deliveries_while_workers_die(cluster: RunCluster) -> None:
         f" that are well, p50/p99: {_show(calm)} before, {_show(sick)} beside failing and dead ones,"
         f" {_show(wild)} under kills",
         cases=figures.events,
+        kills=figures.kills,
     )
     assert figures.events == 4_500
     for later in (sick, wild):

@@ -48,7 +48,7 @@ def test_the_core_follows_the_model() -> None:
         done = counts["commands"] + counts["moves of the clock"]
         refused = sum(number for name, number in counts.items() if name.startswith("refused"))
         ran = f"{counts['seeds']:,} seeds of {kind} on the core, {refused:,} refusals as the model says"
-        tell("P1", "P2", ran=ran, cases=done)
+        tell("P1", "P2", ran=ran, cases=done, operations=done, seeds=counts["seeds"])
         assert counts["seeds"] == 2 * half
         assert done > 0.8 * STEPS * counts["seeds"]
 
@@ -89,4 +89,4 @@ def test_the_product_follows_the_model(in_process: Any, server: Any) -> None:
     done = sum(machine.steps - sum(machine.greys.values()) for machine in machines)
     refused = sum(sum(machine.refusals.values()) for machine in machines)
     ran = f"{len(machines)} seeds of all kinds over HTTP, {refused:,} refusals as the model says"
-    tell("P1", "P2", ran=ran, cases=done)
+    tell("P1", "P2", ran=ran, cases=done, operations=done, seeds=len(machines))

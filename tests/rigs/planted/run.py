@@ -4,10 +4,12 @@ import ast
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,10 @@ from tests.rigs.figures import FORM_NAME  # noqa: E402 - the path has to be know
 from tests.rigs.planted.bugs import BUGS, MIGRATIONS_READ, Bug  # noqa: E402 - the path has to be known first
 from tests.rigs.planted.rewriting import SWITCH  # noqa: E402
 
+# A bug may make a test wait for ever; that notices nothing by itself.
+CATCHER_SECONDS_MAX = 300
+# Tests that were told to end tidy up for so long.
+TIDY_SECONDS = 90
 MIGRATIONS = ROOT / "src" / "quotastack" / "runtime" / "migrations"
 _failed = re.compile(r"^FAILED (\S+)", re.MULTILINE)
 
@@ -44,6 +50,43 @@ def gone_texts(bug: Bug) -> list[str]:
     return gone
 
 
+def run_tests(
+    arguments: list[str], surroundings: dict[str, str], seconds_max: float
+) -> tuple[int | None, str]:
+    """pytest's exit code, None when it had to be ended, and what it printed."""
+    with tempfile.TemporaryFile() as out:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-q", *arguments],
+            cwd=ROOT,
+            env=surroundings,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = _ended(running, seconds_max)
+        finally:
+            if running.poll() is None:
+                _end(running)
+        out.seek(0)
+        return code, out.read().decode("utf-8", errors="replace")
+
+
+def _ended(running: subprocess.Popen[bytes], seconds_max: float) -> int | None:
+    try:
+        return running.wait(seconds_max)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _end(running: subprocess.Popen[bytes]) -> None:
+    """First as by a key, so that the servers of the tests go with it."""
+    running.send_signal(signal.SIGINT)
+    if _ended(running, TIDY_SECONDS) is None:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+
+
 def try_bug(bug: Bug) -> dict[str, Any]:
     """Run the tests that must notice the bug, in their shortest form; the first that fails has found it.
 
@@ -55,21 +98,16 @@ def try_bug(bug: Bug) -> dict[str, Any]:
     for text in gone:
         sys.stderr.write(f"NOT PLANTED: {bug.name}: its text is gone from {text}\n")
     for catcher in () if gone else bug.catchers:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-x", "--tb=line", catcher],
-            cwd=ROOT,
-            env={**environment(bug.name), FORM_NAME: "ci"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        match = _failed.search(done.stdout)
-        if "IsolationError" in done.stdout:
+        surroundings = {**environment(bug.name), FORM_NAME: "ci"}
+        code, said = run_tests(["-x", "--tb=line", catcher], surroundings, CATCHER_SECONDS_MAX)
+        match = _failed.search(said)
+        if "IsolationError" in said:
             found = "the server's own check: it does not start"
             break
-        if match is None and done.returncode:
-            # Not found: a test that cannot run has noticed nothing.
-            sys.stderr.write(f"{bug.name}: {catcher} did not run\n{(done.stdout + done.stderr)[-1_500:]}\n")
+        if match is None and code != 0:
+            # Not found: a test that cannot run, or does not end, has noticed nothing.
+            word = "end" if code is None else "run"
+            sys.stderr.write(f"{bug.name}: {catcher} did not {word}\n{said[-1_500:]}\n")
         if match is not None:
             found = match[1]
             break
@@ -82,22 +120,22 @@ def try_bug(bug: Bug) -> dict[str, Any]:
     }
 
 
-def try_all(names: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """Each bug by itself; a line is printed for each."""
-    told = []
+def try_all(names: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
+    """Each bug by itself."""
     for bug in BUGS.values():
         if not names or bug.name in names:
-            told.append(try_bug(bug))
-            sys.stdout.write(f"{json.dumps(told[-1])}\n")
-            sys.stdout.flush()
-    return told
+            yield try_bug(bug)
 
 
 if __name__ == "__main__":
     unknown = set(sys.argv[1:]) - set(BUGS)
     if unknown:
         sys.exit(f"no such bugs: {sorted(unknown)}")
-    results = try_all(sys.argv[1:])
+    results = []
+    for row in try_all(sys.argv[1:]):
+        results.append(row)
+        sys.stdout.write(f"{json.dumps(row)}\n")
+        sys.stdout.flush()
     missed = [row["bug"] for row in results if row["found_by"] is None]
     sys.stdout.write(f"{len(results) - len(missed)} of {len(results)} found; missed: {missed}\n")
     sys.exit(bool(missed))
