@@ -19,6 +19,7 @@ from tests.rigs.failpoints.kinds import (
     Write,
     difference,
     plain,
+    remove,
     snapshot,
 )
 from tests.rigs.failpoints.points import ANSWER, CATALOG, ENGINE, HALF, Point
@@ -114,7 +115,7 @@ class Crashes:
             write = kind.prepare(self.world, tag)
             said = self.api.call(write.verb, write.path, write.body, f"key-{tag}")
             assert 200 <= said.status < 300, (kind.name, said)
-            effect = snapshot(self.world, write, tag)
+            effect = self.effect(kind, write, tag)
             self.references[kind.name] = (said.status, plain(said.json, tag), effect)
         return self.references[kind.name]
 
@@ -131,7 +132,15 @@ class Crashes:
                 assert said is not None, kind.name
                 passed[kind, is_known] = set(trace.read_text("utf-8").split("\n"))
                 trace.unlink()
+                self.effect(kind, write, tag)
         return passed
+
+    def effect(self, kind: Kind, write: Write, tag: str) -> Any:
+        """Everything that shows it; what would change the next writes is removed."""
+        seen = snapshot(self.world, write, tag)
+        if kind.is_removed:
+            remove(self.world, write.subject, tag)
+        return seen
 
     def prepare(self, kind: Kind, tag: str, *, is_known: bool) -> tuple[Member, Write]:
         """What the kind needs, made through the server that will get the write, or through another one."""
@@ -166,7 +175,7 @@ class Crashes:
         self.outcomes["none" if first is None else str(first.status)] += 1
         assert first is None or first.status in {503, expected[0]}, f"answered {first}"
         self.settle(cell.kind, write, f"key-{tag}", tag, first if first and first.status != 503 else None)
-        effect = snapshot(self.world, write, tag)
+        effect = self.effect(cell.kind, write, tag)
         assert effect == expected[2], f"another effect: {difference(effect, expected[2])}"
 
     @staticmethod

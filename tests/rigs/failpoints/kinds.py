@@ -26,6 +26,8 @@ class Kind(NamedTuple):
     prepare: Callable[["World", str], Write]
     # A batch answers for each event apart, and says of each whether it is a repetition.
     has_equal_bytes: bool = True
+    # What would send later writes another way than the one they are meant to take goes when its effect was seen.
+    is_removed: bool = False
 
 
 class World:
@@ -235,7 +237,8 @@ CATALOG_KINDS = (
     Kind("plan", _plan),
     Kind("variant", _variant),
     Kind("package", _package),
-    Kind("webhook endpoint", _endpoint),
+    # Where an endpoint waits for events, a write that has some is none of one call.
+    Kind("webhook endpoint", _endpoint, is_removed=True),
     Kind("API key", _api_key),
 )
 
@@ -285,6 +288,13 @@ def snapshot(world: World, write: Write, tag: str) -> Any:
     response = api.get(f"/v1/customers/{customer}/credits/ledger", order="asc", limit=200)
     seen["ledger"] = plain(response.json["data"], tag) if response.status == 200 else response.status
     return seen
+
+
+def remove(world: World, subject: str, tag: str) -> None:
+    """Take away what was made under a path of a list with this tag."""
+    for row in world.story.api.get(subject).json["data"]:
+        if tag in json.dumps(row):
+            answer(world.story.api.delete(f"{subject}/{row['id']}"))
 
 
 def _ordered(rows: list[Any]) -> list[Any]:
