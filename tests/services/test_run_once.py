@@ -1,6 +1,7 @@
 """Once-only writes outside the engine: one effect, one answer, and a key that a refusal does not consume."""
 
 import asyncio
+import time
 from typing import Any
 
 import asyncpg
@@ -50,6 +51,21 @@ def test_another_request_with_the_key_is_refused(services: Any, caller: Any, run
 def test_a_refusal_consumes_no_key(services: Any, caller: Any, run: Any) -> None:
     with pytest.raises(ConflictError):
         run(run_once(services, caller, a_key(), Work(refusal=ConflictError("not now"))))
+    assert run(run_once(services, caller, a_key(), Work())).replayed is False
+
+
+def test_many_statements_are_in_time_together(services: Any, caller: Any, run: Any) -> None:
+    """Each is quick on a slow line; a request of many of them is given up, and the key is free."""
+
+    async def slow(tx: Any) -> tuple[int, Any]:
+        for _ in range(100):
+            await tx.execute("SELECT pg_sleep(0.05)")
+        return 201, {}
+
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        run(run_once(services, caller, a_key(), slow, seconds_max=0.2))
+    assert time.monotonic() - started < 2
     assert run(run_once(services, caller, a_key(), Work())).replayed is False
 
 

@@ -23,6 +23,8 @@ APP_ROLE: Final = "qs_app"
 DATABASE_NAME: Final = "quotastack"
 CONNECT_SECONDS: Final = 10
 ACQUIRE_SECONDS: Final = 4.0
+# A request of several statements: each is in time, all of them together must be too.
+REQUEST_SECONDS: Final = 4.2
 
 POSTGRES_VERSION_MIN: Final = 150_000
 POSTGRES_VERSION_MAX: Final = 190_000

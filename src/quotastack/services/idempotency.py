@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import msgspec
 from quotastack.core.errors import IdempotencyKeyInFlightError, IdempotencyKeyReusedError
 from quotastack.core.idempotency import IdempotencyKey
 from quotastack.core.ids import EnvironmentId
-from quotastack.runtime.database import Connection
+from quotastack.runtime.database import REQUEST_SECONDS, Connection
 from quotastack.runtime.tenancy import environment_transaction
 from quotastack.services.caller import Caller
 from quotastack.services.container import Services
@@ -31,7 +32,14 @@ class Stored(msgspec.Struct, frozen=True):
 Work = Callable[[Connection], Awaitable[tuple[int, Any]]]
 
 
-async def run_once(services: Services, caller: Caller, key: IdempotencyKey | None, work: Work) -> Stored:
+async def run_once(
+    services: Services,
+    caller: Caller,
+    key: IdempotencyKey | None,
+    work: Work,
+    *,
+    seconds_max: float | None = REQUEST_SECONDS,
+) -> Stored:
     """Run ``work`` in a transaction of the caller's environment and bind its answer to the key, in that transaction.
 
     ``work`` returns a status and a body (bytes as they are, anything else encoded as JSON). Without a key it
@@ -43,8 +51,13 @@ async def run_once(services: Services, caller: Caller, key: IdempotencyKey | Non
     Raises:
         IdempotencyKeyInFlightError: another request with the key has not ended within ten seconds.
         IdempotencyKeyReusedError: the key was used for another request.
+        TimeoutError: all of it, the wait for a connection included, took more than ``seconds_max``. Unless that was
+            at COMMIT, nothing was written.
     """
-    async with environment_transaction(services.database.writes, caller.environment_id) as tx:
+    async with (
+        asyncio.timeout(seconds_max),
+        environment_transaction(services.database.writes, caller.environment_id) as tx,
+    ):
         if key is not None:
             stored = await _claim_or_replay(tx, services, caller.environment_id, key)
             if stored is not None:
