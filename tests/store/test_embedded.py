@@ -94,6 +94,14 @@ def test_it_is_durable_private_and_asks_for_a_password(cluster_of_its_own: Clust
         asyncio.run(wrong.connect_owner(database="postgres"))
 
 
+def test_a_checkpoint_writes_no_file_of_origins(cluster_of_its_own: Cluster) -> None:
+    """It would stop PostgreSQL where the disk is full. Backups still have the slots that they use."""
+    cluster_of_its_own.start_or_join()
+    if ask(cluster_of_its_own, "SELECT current_setting('server_version_num')::int") >= 180_000:
+        assert ask(cluster_of_its_own, "SHOW max_active_replication_origins") == "0"
+    assert ask(cluster_of_its_own, "SHOW max_replication_slots") == "10"
+
+
 def test_it_never_runs_as_root(cluster_of_its_own: Cluster) -> None:
     cluster_of_its_own.start_or_join()
     assert Path(f"/proc/{postmaster_pid(cluster_of_its_own)}").stat().st_uid != 0

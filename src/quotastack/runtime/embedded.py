@@ -31,7 +31,7 @@ from urllib.parse import quote
 
 from quotastack.runtime.clock import monotonic_seconds
 from quotastack.runtime.postgres_binaries import Binaries, find_binaries
-from quotastack.runtime.postgres_process import CONFIGURATION, clean_environment, is_postgres_of
+from quotastack.runtime.postgres_process import clean_environment, configure, is_postgres_of
 from quotastack.runtime.secret import write_private_file
 from quotastack.runtime.system_account import Account, choose_account
 
@@ -238,7 +238,7 @@ class Cluster:
             if is_inside
             else str(self._socket_directory)
         )
-        text = CONFIGURATION.format(port=PORT, socket_directory=called.replace("'", "''"))
+        text = configure(major=binaries.major, port=PORT, socket_directory=called)
         path = self.directory / "postgresql.conf"
         write_private_file(path, text.encode())
         account.take_over(path)

@@ -34,8 +34,24 @@ autovacuum_naptime = '15s'
 timezone = 'UTC'
 log_timezone = 'UTC'
 log_line_prefix = '%m [%p] %u '
-include_if_exists = 'operator.conf'
+{of_this_version}include_if_exists = 'operator.conf'
 """
+
+# Nobody replicates into the embedded database, and the file that would tell how far must be written by every
+# checkpoint: where the disk is full for it, PostgreSQL stops.
+WITHOUT_ORIGINS: Final = "max_active_replication_origins = 0\n"
+WITHOUT_ORIGINS_MAJOR_MIN: Final = (
+    18  # before that the setting is one with that of replication slots, which backups use
+)
+
+
+def configure(*, major: int, port: int, socket_directory: str) -> str:
+    """What ``postgresql.conf`` says for a version."""
+    return CONFIGURATION.format(
+        port=port,
+        socket_directory=socket_directory.replace("'", "''"),
+        of_this_version=WITHOUT_ORIGINS if major >= WITHOUT_ORIGINS_MAJOR_MIN else "",
+    )
 
 
 def is_postgres_of(pid: int, directory: Path) -> bool:
