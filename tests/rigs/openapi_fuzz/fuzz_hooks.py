@@ -67,7 +67,7 @@ RULES = {
         r"contradict each other",
         r"not both\.$",
         r"^A [a-z]+ metric (takes|is never counted)",
-        r"^A [a-z]+ carries no price",
+        r"^A [A-Za-z]+ carries no price",
         r"^The value does not fit a",
         r"^An adjustment moves credits",
     ),
