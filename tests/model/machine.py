@@ -86,13 +86,16 @@ class Machine:
     def send(self, command: Command) -> bool:
         """One command on both sides; False when it lies in a grey zone and is not sent."""
         try:
-            attempt(self.model, command, new_id="~planned")
+            after, expected = attempt(self.model, command, new_id="~planned")
         except Grey as grey:
             self.greys[str(grey)] += 1
             return False
         outcome = self.driver.perform(command)
         self.history.append(f"{command.name} {command.arguments} -> {outcome.refusal or outcome.facts}")
-        self.model, expected = attempt(self.model, command, new_id=outcome.new_id or "~none")
+        if command.name in CREATES:
+            # Only the product knows what the new thing is called.
+            after, expected = attempt(self.model, command, new_id=outcome.new_id or "~none")
+        self.model = after
         self.names[command.name] += 1
         if expected.refusal:
             self.refusals[expected.refusal] += 1
