@@ -65,8 +65,9 @@ LIMITS = """
 
 - One PostgreSQL node. `kill -9` of processes is no power cut: that `fsync` reaches the disk is PostgreSQL's and the
   machine's promise.
-- A full disk stops writes; when there is no room for PostgreSQL's log either, PostgreSQL stops, and reads and checks
-  are answered by 503 too until there is room again. Then the embedded database comes back by itself.
+- A full disk stops writes. Reads and checks go on while PostgreSQL's log has room: for as long as the log is on another
+  disk, else until its file is full. Where the log has no room PostgreSQL stops, and everything is answered by 503. The
+  embedded database comes back by itself as soon as a file of the log fits again.
 - With asynchronous replication a failover can lose acknowledged writes.
 - A bound speaks of the cases that the rig makes, not of all that can happen.
 """
