@@ -169,7 +169,9 @@ class Bench:
 
     def _load(self, served: Served, name: str, script: str, connections: int, **more: Any) -> Result:
         """Load one script and note it. What is measured are customers in the cache, so a warm-up is a long one."""
-        seconds = more.pop("seconds", max(WARM_UP_SECONDS, self.seconds) if name == "warm-up" else self.seconds)
+        seconds = more.pop(
+            "seconds", max(WARM_UP_SECONDS, self.seconds) if name == "warm-up" else self.seconds
+        )
         result = load(served, script, connections=connections, seconds=seconds, **more)
         self.note(name, result)
         return result

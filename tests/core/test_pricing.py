@@ -164,6 +164,22 @@ def rounded(amount: Fraction, rounding: str) -> int:
     return floor(amount) if rounding == "down" else round(amount)
 
 
+@pytest.mark.parametrize(
+    ("unit_cost", "per_units", "rounding", "units", "cost"),
+    [
+        (1, 3, "up", 9_007_199_254_740_991, 3_002_399_751_580_331),
+        (29, 100, "down", 100, 29),
+        (57, 100, "down", 100, 57),
+        (1, 49, "down", 49, 1),
+    ],
+)
+def test_prices_that_no_float_holds(
+    unit_cost: int, per_units: int, rounding: str, units: int, cost: int
+) -> None:
+    rule = tiered((PriceTier(up_to=None, unit_cost=unit_cost, per_units=per_units),), rounding=rounding)
+    assert price_usage(rule, units=units, before=0, scale=0) == cost
+
+
 @given(rules(), st.integers(0, 150), st.integers(0, 150), st.integers(0, 3))
 @settings(max_examples=400, deadline=None)
 def test_price_is_the_exact_sum_rounded_once(rule: MeteringRule, before: int, units: int, scale: int) -> None:
