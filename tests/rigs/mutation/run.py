@@ -1,4 +1,4 @@
-"""The mutation score of ``core``: ``python tests/rigs/mutation/run.py [module ...] [--sample N] [--folder PATH]``.
+"""The mutation score of ``core``: ``python tests/rigs/mutation/run.py [module ...] [--sample N] [--seed N]``.
 
 The mutants are mutmut's; ``session.py`` tells why its own runner is not used. What became of each is kept in
 ``--folder``, so that a long run can go on where it was stopped. What may survive, and why: ``survivors.toml``.
@@ -35,17 +35,18 @@ SAVE_SECONDS = 5
 NOTICED = {"killed", "timeout"}
 
 
-def select(mutants: list[Mutant], sample: int | None) -> list[Mutant]:
-    """All, or so many drawn with the fixed seed."""
+def select(mutants: list[Mutant], sample: int | None, seed: int = SEED) -> list[Mutant]:
+    """All, or so many drawn with the seed."""
     if sample is None or sample >= len(mutants):
         return mutants
-    return Random(SEED).sample(mutants, sample)
+    return Random(seed).sample(mutants, sample)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("modules", nargs="*", help="of core, by their file names; default all")
-    parser.add_argument("--sample", type=int, help="so many mutants, drawn with a fixed seed")
+    parser.add_argument("--sample", type=int, help="so many mutants, drawn with the seed")
+    parser.add_argument("--seed", type=int, default=SEED, help="another draws another sample")
     parser.add_argument("--folder", type=Path, help="where to keep what is known")
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after so long, to be continued")
     parser.add_argument("--children", type=int, default=2)
@@ -86,7 +87,7 @@ class Results:
 def _run(options: argparse.Namespace, folder: Path) -> int:
     files = [CORE / f"{module}.py" for module in options.modules] or sorted(CORE.glob("*.py"))
     made = list(make_mutants(files, folder / "mutants"))
-    mutants = select(made, options.sample)
+    mutants = select(made, options.sample, options.seed)
     results = Results(folder / "results.json", mutants)
     settled = NOTICED if options.again else {*NOTICED, "survived", "not reached", "not planted"}
     unknown = [mutant for mutant in mutants if results.status(mutant) not in settled]
