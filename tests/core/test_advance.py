@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from tests.core.lives import START, Life
 
 from quotastack.core import advance as advance_module
@@ -48,16 +49,26 @@ def test_a_block_that_starts_meanwhile_expires_in_its_turn() -> None:
     life.check_books()
 
 
-def test_a_slice_ends_between_instants() -> None:
+@pytest.mark.parametrize("steps_max", [1, 2, 3])
+def test_a_slice_ends_between_instants(steps_max: int) -> None:
     life = Life()
     for _ in range(3):
         life.run(GrantCredits(terms=GrantTerms(credits_mc=1, expires_at=START + HOUR)))
     life.run(GrantCredits(terms=GrantTerms(credits_mc=1, expires_at=START + 2 * HOUR)))
     life.now = START + 5 * HOUR
-    assert advance(life.draft, life.context(), steps_max=1) is False
+    assert advance(life.draft, life.context(), steps_max=steps_max) is False
     assert life.balance() == 1, "all of the first instant, nothing of the second"
     assert life.draft.due_at == START + 2 * HOUR
-    assert advance(life.draft, life.context(), steps_max=1) is True
+    assert advance(life.draft, life.context(), steps_max=steps_max) is True
+
+
+def test_a_slice_with_room_takes_the_next_instant_along() -> None:
+    life = Life()
+    for hours in (1, 1, 2):
+        life.run(GrantCredits(terms=GrantTerms(credits_mc=1, expires_at=START + hours * HOUR)))
+    life.now = START + 5 * HOUR
+    assert advance(life.draft, life.context(), steps_max=3) is True
+    assert life.balance() == 0
 
 
 def test_a_settlement_that_uses_a_block_up_leaves_nothing_to_expire() -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from quotastack.core import events
+from quotastack.core.envelopes import content_type
+from quotastack.core.errors import ERRORS_BY_SLUG, ProblemError, _leaves
 from quotastack.core.events import EVENT_TYPES, OFF_BY_DEFAULT, data_schema, validate_data
 
 ROOT = Path(__file__).parents[2]
@@ -100,3 +103,53 @@ def test_the_code_writes_what_the_catalog_says() -> None:
     assert not unknown, f"add these to core/events.py and docs: {unknown}"
     missing = EVENT_TYPES.keys() - {type_ for _, type_ in written}
     assert not missing, f"nothing writes {sorted(missing)}"
+
+
+def test_the_parts_of_examples_fit_the_schemas() -> None:
+    """Each part with all of its fields: what it is made of is what the contract names."""
+    subscription = events._subscription("paused", pause_resumes_at="2026-04-30T10:00:00Z")
+    validate_data("subscription.paused", subscription)
+    assert subscription == {
+        "subscription_id": "019d43b6-8283-7e54-8d75-3b2c7f6a9d43",
+        "plan_id": "019d43b6-8284-7f11-8e20-51c3d9a4b854",
+        "plan_variant_id": "019d43b6-8285-7b92-a1d7-0e6f4c2d1965",
+        "variant_version": 1,
+        "status": "paused",
+        "billing_mode": "prepaid",
+        "current_period_start": "2026-03-31T10:00:00Z",
+        "current_period_end": "2026-04-30T10:00:00Z",
+        "cancel_at_period_end": False,
+        "pause_resumes_at": "2026-04-30T10:00:00Z",
+    }
+    refunded = events._credits(1_000, 75_000, effective_balance=75_000)
+    validate_data("credit.refunded", refunded)
+    assert refunded == {
+        "unit": "credits",
+        "amount": 1_000,
+        "balance": 75_000,
+        "effective_balance": 75_000,
+    }
+
+
+def test_a_delivery_names_what_it_carries() -> None:
+    assert content_type("standard") == "application/json"
+    assert content_type("cloudevents") == "application/cloudevents+json"
+
+
+def test_each_refusal_has_a_slug_of_its_own() -> None:
+    found = _leaves(ProblemError)
+    assert found == ERRORS_BY_SLUG == {error.slug: error for error in ProblemError.__subclasses__()}
+    assert len(found) == len(ProblemError.__subclasses__())
+
+    class Family:
+        """Stands for the refusals of a server that has two of one slug."""
+
+    class First(Family):
+        slug = "twice"
+
+    class Second(Family):
+        slug = "twice"
+
+    with pytest.raises(AssertionError, match="two errors share the slug twice"):
+        _leaves(Family)  # pyright: ignore[reportArgumentType]
+    assert Family.__subclasses__() == [First, Second]

@@ -55,6 +55,15 @@ def test_filters(severity: str | None, metric: str | None, data: dict[str, str],
     assert wants_event(endpoint, "quota.level_changed", data) is wanted
 
 
+def test_no_filter_brings_a_type_that_is_not_named() -> None:
+    data = {"severity": "warning", "billable_metric_key": "api_call"}
+    endpoint = EndpointFilter(
+        id="e", patterns=("credit.*",), severity="warning", billable_metric_key="api_call"
+    )
+    assert wants_event(endpoint, "quota.level_changed", data) is False
+    assert wants_event(endpoint, "credit.granted", data) is True
+
+
 def test_wanted_types() -> None:
     assert set(wanted_types(["*"])) == EVENT_TYPES.keys() - OFF_BY_DEFAULT
     assert set(wanted_types(["contract.*", "credit.consumed"])) == {

@@ -186,6 +186,10 @@ def test_what_falls_on_one_instant_has_an_order() -> None:
     assert all(first < second for first, second in pairwise(ranks.values()))
     refresh_due_at(life.draft, life.catalog)
     assert (life.draft.due_at, life.draft.is_due_stale) == (end, False)
+    # What blocks do has one place in the order, the announcement of an expiry too.
+    life.act(GrantCredits(terms=GrantTerms(credits_mc=9, expires_at=START + 9 * DAY)))
+    soon = [due for source in MANY_SOURCES for due in source(life.draft, life.catalog)]
+    assert {due.rank for due in soon if due.kind == "block_expiring_soon"} == {ranks["block_expired"]}
 
 
 def test_a_draft_freezes_all_that_it_holds() -> None:
@@ -213,6 +217,14 @@ def test_a_draft_freezes_all_that_it_holds() -> None:
     assert set(filled) | {"environment_id", "customer"} == set(state.__struct_fields__)
     for name in state.__struct_fields__:
         assert getattr(Draft(state).freeze(), name) == getattr(state, name), name
+    # The state's own due_at is exact: nothing has to be looked at before the first comparison.
+    assert (Draft(state).is_due_stale, Draft(state).is_new, Draft(state).is_descending) == (
+        False,
+        False,
+        False,
+    )
+    assert Draft(replace(state, version=0)).is_new is True
+    assert Draft(state, priority_order="desc").is_descending is True
 
 
 def test_what_moves_the_next_due_instant_says_so() -> None:
