@@ -176,9 +176,7 @@ def decide_entitlement(draft: Draft, context: Context, query: EntitlementQuery) 
     value = resolve_value(draft, context.catalog, metric)
     checked = _check_quota(draft, context, metric, value.quota, units=units, current=current)
     price = _check_price(draft, context, metric, checked, units=units, dimensions=query.dimensions)
-    policy = overage_policy(
-        draft, context, rule=None if price.source == "quota" else price.rule, metric=metric
-    )
+    policy = overage_policy(draft, context, rule=price.rule, metric=metric)
     reason = _find_reason(draft, context, metric, checked=checked, price=price, policy=policy)
     answer = _answer(
         draft,

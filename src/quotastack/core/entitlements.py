@@ -13,9 +13,7 @@ from quotastack.core.counters import find_current
 from quotastack.core.errors import AssetSuspendedError, NotEntitledError
 from quotastack.core.governing import governing_subscriptions
 from quotastack.core.tiers import limit_now
-from quotastack.core.value_faults import value_faults
-from quotastack.core.values import ResolvedValue, find_quota, includes_metric
-from quotastack.core.values import resolve_value as _resolve_value
+from quotastack.core.values import find_quota, includes_metric, resolve_value
 
 if TYPE_CHECKING:
     from quotastack.core.catalog import Metric
@@ -23,13 +21,6 @@ if TYPE_CHECKING:
     from quotastack.core.draft import Draft
 
 Bar = Literal["not_entitled", "subscription_paused", "subscription_overdue", "suspended"]
-
-__all__ = ["ResolvedValue", "find_bar", "require_entitled", "resolve_value", "value_faults"]
-
-
-def resolve_value(draft: Draft, context: Context, metric: Metric) -> ResolvedValue:
-    """The customer's value of ``metric``, and whether an override, a plan or the default says so."""
-    return _resolve_value(draft, context.catalog, metric)
 
 
 def find_subscription_bar(
@@ -55,7 +46,7 @@ def find_subscription_bar(
 def find_bar(draft: Draft, context: Context, metric: Metric) -> Bar | None:
     """The first of the reasons that need no units: value, subscriptions, suspension; None: none bars."""
     if draft.overrides or draft.subscriptions or metric.default_value is not None or metric.type == "boolean":
-        value = _resolve_value(draft, context.catalog, metric).value
+        value = resolve_value(draft, context.catalog, metric).value
         if not includes_metric(metric, value):
             return "not_entitled"
         reason = find_subscription_bar(draft, context, metric)

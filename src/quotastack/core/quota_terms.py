@@ -73,7 +73,7 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
         for tier in self.tiers:
             if tier.up_to is None or value <= tier.up_to:
                 return tier
-        return self.tiers[-1]
+        raise AssertionError("the last tier has no end")
 
 
 # Values live as long as the states and catalogs that hold them, and are asked for at every event. The
