@@ -180,7 +180,9 @@ class HttpWalk(Machine):
             self.http.now = at + offset
             self.history.append(f"{kind} at {at}, {offset:+} us, with {thing}")
             if offset == acts_at:
-                # First of all: the server's own sweep is soon there.
+                # First of all: the server's own sweep is soon there. But an answer may name what time has just made.
+                if any(block["id"].startswith("~plan-") for block in self.model.blocks):
+                    self._bind_new_blocks(self.driver.snapshot(self.model))
                 for command in made_for(kind, thing, self):
                     self.send(command)
             self.compare_state()
