@@ -13,7 +13,7 @@ from tests.model.worlds import START
 from tests.races.servers import ServerProcess, create_tenant, run_command, serving
 from tests.rigs.figures import FORM, tell
 from tests.rigs.history.checker import Anomaly, CustomerCheck, Told
-from tests.rigs.history.clients import Clients, Op
+from tests.rigs.history.clients import Clients, Op, Unanswered
 from tests.rigs.history.world import CUSTOMERS, Shared, new_model, set_up
 
 
@@ -66,10 +66,13 @@ class History:
         ops: dict[str, list[Op]] = defaultdict(list)
         for op in self.clients.ops:
             ops[op.customer].append(op)
-        self.clients.ops = []
+        lost: dict[str, list[Unanswered]] = defaultdict(list)
+        for cut in self.clients.lost:
+            lost[cut.customer].append(cut)
+        self.clients.ops, self.clients.lost = [], []
         for customer, check in self.checks.items():
             try:
-                check.phase(ops[customer])
+                check.phase(ops[customer], lost[customer])
             except Anomaly as anomaly:
                 raise AssertionError(f"customer {customer}: {anomaly}") from None
 

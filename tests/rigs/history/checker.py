@@ -16,7 +16,7 @@ from tests.model.http_driver import facts_of, new_id_of
 from tests.model.reference import Grey, Refused, Row
 from tests.model.subscriptions import Subscriptions
 from tests.model.worlds import CREATES, Command, attempt
-from tests.rigs.history.clients import Op
+from tests.rigs.history.clients import Op, Unanswered
 from tests.rigs.history.world import READS, WORLD
 
 BOUND_SECONDS = 0.1
@@ -66,8 +66,9 @@ class CustomerCheck:
 
     # -- a phase -----------------------------------------------------------------------------------
 
-    def phase(self, ops: list[Op]) -> None:
-        """All of a phase's answers for this customer, in any order."""
+    def phase(self, ops: list[Op], lost: list[Unanswered]) -> None:
+        """All of a phase's answers for this customer, in any order, and what may have been refused unheard."""
+        self.lost = list(lost)
         changes = [op for op in ops if op.status < 300 and op.command.name not in READS]
         placed = [op for op in ops if op.status < 300 and op.version is not None]
         if len(placed) < len(changes) + sum(op.command.name == "account" for op in placed):
@@ -121,19 +122,26 @@ class CustomerCheck:
             self.version += 1
             change = by_version.get(self.version)
             if change is None:
-                signals.remove(self._silent(signals))
+                self._silent(signals)
             else:
                 self._apply(change)
         if waiting or open_now:
             raise Anomaly(f"no state explains {(waiting or open_now)[0]}")
 
-    def _silent(self, signals: list[Window]) -> Window:
-        """A version that nobody was answered: that of a quota's refusal which sent its signal."""
+    def _silent(self, signals: list[Window]) -> None:
+        """A version that nobody was answered: that of a quota's refusal which sent its signal, heard or not."""
         able = [window for window in signals if window.low < self.version < window.before]
         for window in sorted(able, key=lambda window: window.before):
             if fits(self.model, window.op):
                 self.told.counts["refusals that sent a signal"] += 1
-                return window
+                signals.remove(window)
+                return
+        for cut in self.lost:
+            is_sent = self.acknowledged.before(cut.invoked) < self.version
+            if is_sent and _is_refused_by_a_quota(self.model, cut.command):
+                self.told.counts["refusals that sent a signal and were not heard"] += 1
+                self.lost.remove(cut)
+                return
         raise Anomaly(f"version {self.version} is missing: nobody was answered it")
 
     # -- answers -----------------------------------------------------------------------------------
@@ -293,6 +301,14 @@ def _fits_refusal(model: Subscriptions, op: Op) -> bool:
     except Grey:
         return True
     return expected.refusal == slug
+
+
+def _is_refused_by_a_quota(model: Subscriptions, command: Command) -> bool:
+    try:
+        _, expected = attempt(model, command, new_id="~lost")
+    except Grey:
+        return True
+    return expected.refusal == "quota-exceeded"
 
 
 def _unit_of(command: Command) -> str:

@@ -71,6 +71,8 @@ class Clients:
         self.seed = seed
         self.ops: list[Op] = []
         self.unanswered: list[Unanswered] = []
+        # Unanswered, and not done: whether they were refused nobody knows.
+        self.lost: list[Unanswered] = []
         self.told: Counter[str] = Counter()
         self.now = 0
         self.left = 0
@@ -212,6 +214,8 @@ class Clients:
         if status >= 300 and found:
             raise WrongAnswerError(f"refused when repeated, and in the ledger all the same: {cut.command}")
         self.told["cut and found done" if is_replay else "cut and not done"] += 1
+        if not is_replay:
+            self.lost.append(cut)
         invoked = cut.invoked if is_replay else again
         self._note(Op(cut.customer, cut.command, cut.key, 0, invoked, time.monotonic(), status, body))
 
