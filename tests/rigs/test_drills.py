@@ -24,7 +24,6 @@ from tests.races.servers import (
     QUOTASTACK,
     ServerProcess,
     create_tenant,
-    run_command,
     stop_database,
 )
 from tests.rigs.drill_tools import Debits, keys_in, keys_in_data, run_page
@@ -244,28 +243,22 @@ def source_of_next(folder: Path) -> Path:
     return folder / "src"
 
 
-def tenant_of_before(data: Path, source: Path) -> str:
-    """A test key, made by the version before."""
+def command_of(source: Path, data: Path, *words: str) -> str:
+    """What a command of a version prints; it must succeed."""
     done = subprocess.run(
-        [QUOTASTACK, "tenants", "create", "upgraded", "--json", "--data", str(data)],
-        env={**os.environ, "PYTHONPATH": str(source)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout)["test_key"]
-
-
-def applied(data: Path, source: Path) -> set[str]:
-    done = subprocess.run(
-        [QUOTASTACK, "migrate", "--data", str(data)],
+        [QUOTASTACK, *words, "--data", str(data)],
         env={**os.environ, "PYTHONPATH": str(source)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return {line.split()[1] for line in done.stdout.splitlines() if line.startswith("Applied")}
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def applied(data: Path, source: Path) -> set[str]:
+    lines = command_of(source, data, "migrate").splitlines()
+    return {line.split()[1] for line in lines if line.startswith("Applied")}
 
 
 def test_upgrade_from_the_version_before(tmp_path: Path) -> None:
@@ -291,7 +284,7 @@ def upgrade_under_load(folder: Path, before: Path, after: Path) -> None:
     new = ServerProcess(data, PYTHONPATH=str(after))
     try:
         old.start()
-        tenant = tenant_of_before(data, before)
+        tenant = json.loads(command_of(before, data, "tenants", "create", "upgraded", "--json"))["test_key"]
         story = Story(old.client(tenant))
         body = spending(story)
         holds = [answer(story.reserve(body["customer_id"], "drilled"), 201)["id"] for _ in range(10)]
@@ -310,8 +303,7 @@ def upgrade_under_load(folder: Path, before: Path, after: Path) -> None:
         replay = later.api.post("/v1/usage", body, key=debits.done[0].key)
         assert (replay.status, replay.headers["x-idempotent-replayed"]) == (201, "true")
         later.verify(body["customer_id"])
-        told = run_command(data, "verify")
-        assert told.returncode == 0, told.stdout
+        command_of(after, data, "verify")
     finally:
         new.stop()
         old.stop()
