@@ -5,11 +5,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 from tests.core.lives import START, Life
 
+from quotastack.core import blocks
 from quotastack.core.amounts import Share, read_share
 from quotastack.core.catalog import Package
 from quotastack.core.credits import SetAccountStatus, VoidBlock, WithdrawCredits
+from quotastack.core.draft import replace
 from quotastack.core.errors import ConflictError, NotFoundError, ValidationFailedError
 from quotastack.core.grants import GrantCredits, GrantTerms
 from quotastack.core.topups import DeleteAutoTopup, GrantTopup, RefundTopup, SetAutoTopup
@@ -74,6 +77,23 @@ def test_a_bonus_is_a_free_block_of_its_own() -> None:
     assert life.left() == [700, 5_000], "the free one burns first"
     assert answer.account.balance == 5_700
     assert [event.type for event in life.events] == ["credit.granted", "credit.granted"]
+
+
+@pytest.mark.parametrize("is_with_bonus", [False, True])
+def test_both_blocks_need_room(monkeypatch: pytest.MonkeyPatch, *, is_with_bonus: bool) -> None:
+    """The last free place takes a pack without a bonus; one with a bonus is not granted by halves."""
+    monkeypatch.setattr(blocks, "LIVE_BLOCKS_MAX", 2)
+    bonus = {} if is_with_bonus else {"bonus_credits": 0}
+    life = Life(packages={PACK: package(**bonus)})
+    life.run(GrantTopup(credits_mc=1))
+    if not is_with_bonus:
+        assert life.run(GrantTopup(package_id=PACK)).account.balance == 5_001
+        return
+    with pytest.raises(ConflictError):
+        life.run(GrantTopup(package_id=PACK))
+    assert life.left() == [1]
+    life.run(WithdrawCredits(amount_mc=1))
+    assert life.run(GrantTopup(package_id=PACK)).account.balance == 5_700
 
 
 REFUSALS = [
@@ -232,17 +252,78 @@ def test_time_can_make_a_balance_low() -> None:
     assert event.created_at == START + timedelta(hours=1)
 
 
+ASKED = [
+    # the package meanwhile                          what the app is asked for, besides the sums
+    ({},                                             {"credits": 5_000, "price": 490, "currency": "EUR"}),
+    ({"price": None},                                {"credits": 5_000, "currency": "EUR"}),
+    ({"currency": None},                             {"credits": 5_000, "price": 490}),
+    ({"credits": 9, "price": 0},                     {"credits": 9, "price": 0, "currency": "EUR"}),
+    ({"active": False},                              None),
+    (None,                                           None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "expected"), ASKED)
+def test_the_app_is_asked_for_the_package_as_it_is_then(changes: Any, expected: Any) -> None:
+    life = wallet(1_500, package_id=PACK, credits_mc=None)
+    packages = {} if changes is None else {PACK: package(**changes)}
+    life.catalog = replace(life.catalog, packages=packages)
+    low(life, 500)
+    facts = {"threshold": 1_000, "unit": "credits", "balance": 1_000, "effective_balance": 1_000}
+    asked = life.told("topup.requested")
+    if expected is None:
+        assert asked == []
+        assert life.draft.auto_topups["credits"].is_armed, "it was not asked, and is when the package is back"
+        return
+    assert asked == [{**facts, "package_id": PACK, **expected}]
+
+
+def test_the_app_is_asked_for_credits() -> None:
+    life = wallet(1_500)
+    life.hold(200)
+    low(life, 600)
+    facts = {"threshold": 1_000, "unit": "credits", "balance": 900, "effective_balance": 700}
+    assert life.told("topup.requested") == [{**facts, "credits": 5_000}]
+
+
+def test_an_auto_topup_shows_its_terms_and_what_was_asked() -> None:
+    life = wallet(5_000, max_per_period=3, period="day", cooldown_seconds=60)
+    made_at = life.now
+    life.later(seconds=90)
+    low(life, 4_000)
+    told = life.run(SetAutoTopup(threshold=500, package_id=PACK, period="day"))
+    assert (told.unit, told.threshold, told.package_id, told.credits) == ("credits", 500, PACK, UNSET)
+    assert (told.max_per_period, told.period, told.cooldown_seconds) == (None, "day", 0)
+    assert (told.requested_in_period, told.last_requested_at) == (1, life.now)
+    assert (told.created_at, told.updated_at) == (made_at, life.now)
+    life.later(days=1)
+    again = life.run(SetAutoTopup(threshold=500, credits_mc=7, period="day"))
+    assert (again.requested_in_period, again.package_id, again.credits) == (0, UNSET, 7)
+    assert again.version == life.draft.version
+
+
+def test_a_balance_that_is_low_already_is_asked_for_at_once() -> None:
+    assert len(wallet(1_000).told("topup.requested")) == 1
+    assert wallet(1_001).told("topup.requested") == []
+
+
 def test_an_auto_topup_goes_away() -> None:
     life = wallet(1_500)
     life.run(DeleteAutoTopup())
     low(life, 1_500)
     assert life.told("topup.requested") == []
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NotFoundError) as gone:
         life.run(DeleteAutoTopup())
-    with pytest.raises(ConflictError):
+    assert gone.value.detail == "The customer has no auto-topup for this unit."
+    with pytest.raises(ConflictError) as inactive:
         life.run(SetAutoTopup(threshold=1, package_id=OTHER))
-    with pytest.raises(ValidationFailedError):
+    assert inactive.value.detail == "The topup package is not active."
+    assert inactive.value.extra == {"package_id": OTHER}
+    with pytest.raises(NotFoundError, match=r"^There is no such topup package\.$"):
+        life.run(SetAutoTopup(threshold=1, package_id=UNKNOWN))
+    with pytest.raises(ValidationFailedError) as other_unit:
         life.run(SetAutoTopup(threshold=1, package_id=PACK, unit="tokens"))
+    assert other_unit.value.errors == (("/package_id", "The package is for credits."),)
 
 
 SHARES = [
