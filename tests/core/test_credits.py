@@ -1,14 +1,16 @@
 """Credits as tables: what each command does to blocks, account and ledger, and what it refuses."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec import json, structs
 from tests.core.lives import START, Life
 
 from quotastack.core.amounts import AMOUNT_MAX
 from quotastack.core.blocks import LIVE_BLOCKS_MAX
 from quotastack.core.catalog import EnvironmentConfig
+from quotastack.core.credit_views import view_block
 from quotastack.core.credits import (
     AddAdjustment,
     ExchangeCredits,
@@ -17,6 +19,7 @@ from quotastack.core.credits import (
     VoidBlock,
     WithdrawCredits,
 )
+from quotastack.core.customer_state import Block
 from quotastack.core.errors import (
     AssetSuspendedError,
     ConflictError,
@@ -28,6 +31,8 @@ from quotastack.core.errors import (
 from quotastack.core.grants import GrantCredits, GrantTerms
 
 HOUR = timedelta(hours=1)
+UNTIL_2200 = (datetime(2200, 1, 1, tzinfo=UTC) - START) // timedelta(seconds=1)
+ENDS = "A block expires after now and after its effective_at."
 
 
 def grant(life: Life, credits_mc: int, **terms: Any) -> str:
@@ -48,20 +53,93 @@ def test_a_grant_is_one_block_and_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("terms", "pointer"),
+    ("terms", "field", "detail"),
     [
-        ({"expires_at": START}, "/expires_at"),
-        ({"effective_at": START + HOUR, "expires_at": START + HOUR}, "/expires_at"),
-        ({"expires_at": START + HOUR, "expires_after_seconds": 5}, "/expires_after_seconds"),
-        ({"expires_after_seconds": 200 * 366 * 86_400}, "/expires_after_seconds"),
+        ({"expires_at": START},                                    "expires_at", ENDS),
+        ({"effective_at": START + HOUR, "expires_at": START + HOUR}, "expires_at", ENDS),
+        ({"effective_at": START - HOUR, "expires_at": START},      "expires_at", ENDS),
+        ({"expires_at": START + HOUR, "expires_after_seconds": 5}, "expires_after_seconds",
+         "Give expires_at or expires_after_seconds, not both."),
+        ({"expires_after_seconds": UNTIL_2200},                    "expires_after_seconds",
+         "The block would expire after 2200-01-01."),
     ],
-)
-def test_terms_that_make_no_sense(terms: dict[str, Any], pointer: str) -> None:
+)  # fmt: skip
+def test_terms_that_make_no_sense(terms: dict[str, Any], field: str, detail: str) -> None:
+    """Their pointers lead to where they stand: in the body itself, or under its ``grant``."""
     life = Life()
     with pytest.raises(ValidationFailedError) as refusal:
         grant(life, 1_000, **terms)
-    assert [fault.pointer for fault in refusal.value.errors] == [pointer]
+    assert refusal.value.errors == ((f"/{field}", detail),)
     assert life.entries == []
+    grant(life, 10)
+    with pytest.raises(ValidationFailedError) as refusal:
+        life.run(ExchangeCredits(debit_mc=1, grant=GrantTerms(credits_mc=1_000, **terms)))
+    assert refusal.value.errors == ((f"/grant/{field}", detail),)
+
+
+def test_a_block_may_live_until_2200() -> None:
+    life = Life()
+    grant(life, 5, expires_after_seconds=UNTIL_2200 - 1)
+    (block,) = life.draft.live_blocks("credits")
+    assert block.expires_at == datetime(2200, 1, 1, tzinfo=UTC) - timedelta(seconds=1)
+
+
+def test_a_start_in_the_past_counts_its_seconds_from_now() -> None:
+    life = Life()
+    grant(life, 5, effective_at=START - HOUR, expires_after_seconds=60)
+    (block,) = life.draft.live_blocks("credits")
+    assert (block.effective_at, block.expires_at) == (START - HOUR, START + timedelta(seconds=60))
+
+
+def test_a_block_shows_all_its_terms() -> None:
+    terms: dict[str, Any] = {
+        "unit": "credits",
+        "priority": 3,
+        "effective_at": START,
+        "expires_at": START + HOUR,
+        "source": "rollover",
+        "price_paid": 490,
+        "currency": "EUR",
+        "package_id": "p",
+        "external_payment_id": "pay_1",
+        "subscription_id": "s",
+        "grant_template_id": "t",
+        "rolled_from_block_id": "r",
+        "reason": "why",
+        "metadata": {"a": 1},
+        "status": "pending",
+        "created_at": START - HOUR,
+    }
+    shown = view_block(Block(id="b", original_mc=9, remaining_mc=7, **terms))
+    assert structs.asdict(shown) == {"id": "b", "original_amount": 9, "remaining_amount": 7, **terms}
+    plain = view_block(
+        Block(
+            id="b",
+            unit="credits",
+            original_mc=9,
+            remaining_mc=9,
+            priority=0,
+            effective_at=START,
+            expires_at=None,
+            source="topup",
+            created_at=START,
+        )
+    )
+    assert json.decode(json.encode(plain)).keys() == {
+        "id", "unit", "original_amount", "remaining_amount", "priority", "effective_at", "expires_at",
+        "source", "metadata", "status", "created_at",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("terms", [{}, {"effective_at": START + HOUR}])
+def test_texts_of_a_grant_stand_beside_its_line(terms: dict[str, Any]) -> None:
+    life = Life()
+    grant(life, 5, reason="welcome", metadata={"a": 1}, **terms)
+    grant(life, 5, **terms)
+    said, unsaid = (entry.texts for entry in life.entries)
+    assert said is not None
+    assert (said.reason, said.metadata, said.idempotency_key) == ("welcome", {"a": 1}, None)
+    assert unsaid is None, "nothing was said, nothing is kept"
 
 
 def test_sums_stay_within_the_bound() -> None:

@@ -117,7 +117,7 @@ def test_sums_reach_the_bound_and_not_beyond() -> None:
     life.run(GrantCredits(terms=GrantTerms(credits_mc=5, effective_at=START + HOUR)))
     with pytest.raises(ValidationFailedError) as refusal:
         life.run(GrantCredits(terms=GrantTerms(credits_mc=AMOUNT_MAX - 4)))
-    assert [fault.pointer for fault in refusal.value.errors] == ["/credits"]
+    assert refusal.value.errors == (("/credits", f"The account's sums would pass {AMOUNT_MAX}."),)
     assert (
         life.run(GrantCredits(terms=GrantTerms(credits_mc=AMOUNT_MAX - 5))).account.balance == AMOUNT_MAX - 5
     )
@@ -128,7 +128,7 @@ def test_an_overdraft_reaches_the_bound_and_not_beyond() -> None:
     life.run(TakeAdjustment(amount_mc=5, reason="x", allow_negative=True))
     with pytest.raises(ValidationFailedError) as refusal:
         life.run(TakeAdjustment(amount_mc=AMOUNT_MAX - 4, reason="x", allow_negative=True))
-    assert [fault.pointer for fault in refusal.value.errors] == ["/delta"]
+    assert refusal.value.errors == (("/delta", f"The overdraft would pass {AMOUNT_MAX}."),)
     assert (
         life.run(TakeAdjustment(amount_mc=AMOUNT_MAX - 5, reason="x", allow_negative=True)).account.balance
         == -AMOUNT_MAX

@@ -7,6 +7,7 @@ import pytest
 from tests.core.metering_world import START, World
 
 from quotastack.core.amounts import AMOUNT_MAX, AmountOverflowError
+from quotastack.core.changes import UsageEvent
 from quotastack.core.commands import HistoryNeededError
 from quotastack.core.draft import replace
 from quotastack.core.errors import (
@@ -77,33 +78,69 @@ def test_a_metric_without_rules_costs_nothing_and_writes_no_line(world: World) -
 
 
 @pytest.mark.parametrize(
-    ("command", "error", "pointer"),
+    ("command", "pointer", "detail"),
     [
-        ({"metric": "nothing"}, NotFoundError, None),
-        ({"units": -1}, ValidationFailedError, "/units"),
-        ({"units": "1"}, ValidationFailedError, "/units"),
-        ({"units": AMOUNT_MAX + 1}, ValidationFailedError, "/units"),
-        ({"value": 3}, ValidationFailedError, "/value"),
-        ({"metric": "total"}, ValidationFailedError, "/value"),
-        ({"metric": "total", "units": 1}, ValidationFailedError, "/value"),
-        ({"metric": "total", "value": -1}, ValidationFailedError, "/value"),
-        ({"metric": "switch"}, ValidationFailedError, "/billable_metric_key"),
-        ({"metric": "fine", "units": "1.234"}, ValidationFailedError, "/units"),
-        ({"timestamp": START + timedelta(minutes=5, microseconds=1)}, TimestampOutOfRangeError, None),
-        ({"timestamp": START - timedelta(days=31, microseconds=1)}, TimestampOutOfRangeError, None),
+        ({"units": -1},                        "/units", "Units of a CumulativeCounter are 0 or more."),
+        ({"units": "1"},                       "/units", f"Must be an integer, within {AMOUNT_MAX}."),
+        ({"units": True},                      "/units", f"Must be an integer, within {AMOUNT_MAX}."),
+        ({"units": AMOUNT_MAX + 1},            "/units", f"Must be an integer, within {AMOUNT_MAX}."),
+        ({"value": 3},                         "/value", "A CumulativeCounter takes units, not a value."),
+        ({"value": "3"},                       "/value", f"Must be an integer, within {AMOUNT_MAX}."),
+        ({"metric": "total"},                  "/value", "A TotalCounter takes a value."),
+        ({"metric": "total", "units": 1},      "/value", "A TotalCounter takes a value."),
+        ({"metric": "total", "units": 1, "value": 1}, "/units", "A TotalCounter takes a value, not units."),
+        ({"metric": "total", "value": -1},     "/value", "Must be 0 or more."),
+        ({"metric": "switch"},                 "/billable_metric_key", "A boolean metric is never counted."),
+        ({"metric": "fine", "units": "1.234"}, "/units",
+         f"Must be an integer or a decimal string of at most 2 decimals, within {AMOUNT_MAX}."),
     ],
-)
-def test_refused_requests(
-    world: World, command: dict[str, Any], error: type[Exception], pointer: str | None
-) -> None:
+)  # fmt: skip
+def test_refused_requests(world: World, command: dict[str, Any], pointer: str, detail: str) -> None:
     world.metric("total", aggregation="TotalCounter")
     world.metric("switch", type="boolean", aggregation=None)
     world.metric("fine", scale=2)
-    with pytest.raises(error) as refusal:
+    with pytest.raises(ValidationFailedError) as refusal:
         use(world, command.pop("units", None), command.pop("metric", "calls"), **command)
-    if pointer is not None:
-        assert isinstance(refusal.value, ValidationFailedError)
-        assert [fault.pointer for fault in refusal.value.errors] == [pointer]
+    assert refusal.value.errors == ((pointer, detail),)
+
+
+@pytest.mark.parametrize("units", [0, AMOUNT_MAX])
+def test_units_reach_their_bounds(world: World, units: int) -> None:
+    assert use(world, units).units == units
+
+
+def test_an_unknown_metric_is_not_found(world: World) -> None:
+    with pytest.raises(NotFoundError, match=r"^There is no billable metric nothing\.$"):
+        use(world, metric="nothing")
+
+
+# The window in which events are taken: 5 minutes ahead, 31 days behind; both ends are in it.
+AHEAD, BEHIND, MICROSECOND = timedelta(minutes=5), timedelta(days=31), timedelta(microseconds=1)
+WINDOW = [
+    # timestamp                    what the refusal tells
+    (START + AHEAD,                None),
+    (START + AHEAD + MICROSECOND,  {"latest": START + AHEAD}),
+    (START - BEHIND,               None),
+    (START - BEHIND - MICROSECOND, {"earliest": START - BEHIND}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("timestamp", "told"), WINDOW)
+def test_events_are_taken_within_a_window(
+    world: World, timestamp: datetime, told: dict[str, datetime] | None
+) -> None:
+    world.draft.extra["counters", "calls"] = ()
+    if told is None:
+        assert use(world, timestamp=timestamp).timestamp == timestamp
+        return
+    with pytest.raises(TimestampOutOfRangeError) as refusal:
+        use(world, timestamp=timestamp)
+    assert refusal.value.extra == told
+    words = {
+        "latest": f"The timestamp is more than 5 minutes ahead of {START.isoformat()}.",
+        "earliest": f"The timestamp is before {(START - BEHIND).isoformat()}, the oldest that is taken now.",
+    }
+    assert refusal.value.detail == words[next(iter(told))]
 
 
 def test_refusals_come_in_the_order_of_the_check(world: World) -> None:
@@ -297,6 +334,16 @@ def test_notify_tells_the_first_overage_of_a_period() -> None:
     use(world)
     use(world)
     assert len(world.events("usage.overage")) == 2
+    periods = [(row["period_start"], row["period_end"]) for row in world.events("usage.overage")]
+    march, april, may = (datetime(2041, month, 1, tzinfo=UTC) for month in (3, 4, 5))
+    assert periods == [(march, april), (april, may)]
+    # One mark for each period; only that of the running one is current.
+    marks = {
+        start: counter.is_current
+        for (_, kind, start), counter in world.draft.changes.counters.items()
+        if kind == "overage:credits"
+    }
+    assert marks == {march: False, april: True}
 
 
 def test_record_is_refused_neither_by_balance_nor_by_limit(world: World) -> None:
@@ -387,3 +434,86 @@ def test_refused_event_is_kept_and_told(world: World) -> None:
 def test_a_wrong_request_is_refused_at_once(world: World) -> None:
     with pytest.raises(ValidationFailedError):
         accept(world, -1)
+    with pytest.raises(NotFoundError):
+        world.run(AcceptUsage(usage=RecordUsage(billable_metric_key="nothing")))
+    with pytest.raises(TimestampOutOfRangeError):
+        world.run(AcceptUsage(usage=RecordUsage(billable_metric_key="calls", timestamp=START + 2 * AHEAD)))
+    assert world.draft.changes.usage_events == []
+
+
+REJECTED: list[tuple[dict[str, Any], dict[str, Any], int, int | None, int | str]] = [
+    # the metric                            the event          units and value as kept, units as told
+    ({},                                    {"units": 3},      3,     None, 3),
+    ({},                                    {},                1,     None, 1),
+    ({"scale": 2},                          {},                100,   None, "1.00"),
+    ({"scale": 2},                          {"units": "0.5"},  50,    None, "0.50"),
+    ({"aggregation": "TotalCounter"},       {"value": 7},      0,     7,    0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("terms", "fields", "units", "value", "told_units"), REJECTED)
+def test_a_refused_event_keeps_what_it_said(
+    terms: dict[str, Any], fields: dict[str, Any], units: int, value: int | None, told_units: int | str
+) -> None:
+    world = World()
+    world.metric(**terms)
+    world.draft.put_account(replace(world.account(), status="suspended"))
+    at = START - timedelta(minutes=1)
+    event = RecordUsage(
+        billable_metric_key="calls",
+        timestamp=at,
+        dimensions={"model": "large"},
+        metadata={"job": 1},
+        **fields,
+    )
+    answer = world.run(AcceptUsage(usage=event), idempotency_key="usage:1")
+    assert (answer.status, answer.customer_id, answer.external_customer_id) == (
+        "accepted", world.draft.customer.id, "user",
+    )  # fmt: skip
+    stored = world.usage(answer.id)
+    problem = {
+        "type": "/errors/asset-suspended",
+        "detail": "The account credits is suspended.",
+        "metric": "calls",
+        "unit": "credits",
+    }
+    assert stored == UsageEvent(
+        id=answer.id,
+        billable_metric_key="calls",
+        status="rejected",
+        units=units,
+        value=value,
+        timestamp=at,
+        dimensions={"model": "large"},
+        metadata={"job": 1},
+        idempotency_key="usage:1",
+        details={"problem": problem},
+        created_at=START,
+    )
+    assert world.events("usage.rejected") == [
+        {"usage_id": answer.id, "billable_metric_key": "calls", "units": told_units, "problem": problem}
+    ]
+
+
+def test_a_result_beyond_the_bound_is_a_refusal_too(world: World) -> None:
+    world.rule(unit_cost=AMOUNT_MAX)
+    answer = accept(world, 2)
+    stored = world.usage(answer.id)
+    assert stored.status == "rejected"
+    assert stored.details["problem"] == {
+        "type": "/errors/validation-error",
+        "detail": "The result is out of range: 2 units at position 0 are beyond what can be charged.",
+    }
+    assert [row["usage_id"] for row in world.events("usage.rejected")] == [answer.id]
+
+
+def test_a_refusal_that_suspends_is_kept_as_well(world: World) -> None:
+    tiers = [
+        {"up_to": 2, "level": "Normal", "policy": "NotifyOnly"},
+        {"up_to": None, "level": "OverUsage", "policy": "SuspendUsage"},
+    ]
+    world.metric(default_value={"quota": {"period": "month", "tiers": tiers}})
+    answer = accept(world, 3)
+    assert world.usage(answer.id).details["problem"]["type"] == "/errors/asset-suspended"
+    assert world.draft.assets["calls"].is_suspended
+    assert [row["usage_id"] for row in world.events("usage.rejected")] == [answer.id]

@@ -28,7 +28,7 @@ from tests.rigs.mutation.mutants import CORE, Mutant
 EXAMPLES = 12
 MEMORY_BYTES = 4 * 2**30
 # A child that takes this much longer than its tests did is caught in a loop: noticed.
-PATIENCE = 8
+PATIENCE = 3
 MOST_LIKELY = 12
 _annotations = __future__.annotations.compiler_flag
 
