@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from tests.core.metering_world import START, World
 
-from quotastack.core.commands import Advance
+from quotastack.core.amounts import AMOUNT_MAX
+from quotastack.core.commands import Advance, Needs
 from quotastack.core.commits import CommitReservation
 from quotastack.core.customer_state import Hold
 from quotastack.core.draft import replace
@@ -247,7 +248,9 @@ def test_row_that_was_read_before_it_expired(world: World) -> None:
     with pytest.raises(ReservationNotActiveError) as refusal:
         world.run(ReleaseReservation(reservation_id="h"))
     assert refusal.value.extra["reservation_status"] == "expired"
-    with pytest.raises(NotFoundError):
+    assert refusal.value.extra == {"reservation_id": "h", "reservation_status": "expired"}
+    assert refusal.value.detail == "The reservation is expired."
+    with pytest.raises(NotFoundError, match=r"^There is no such reservation\.$"):
         world.run(ReleaseReservation(reservation_id="unknown"))
 
 
@@ -285,8 +288,13 @@ def test_seven_days_in_all(world: World) -> None:
     answer = world.run(ExtendReservation(reservation_id=hold.id, ttl_seconds=86_400))
     assert answer.expires_at == START + timedelta(days=7)
     world.now = START + timedelta(days=6, seconds=1)
-    with pytest.raises(ConflictError):
+    with pytest.raises(ConflictError) as refusal:
         world.run(ExtendReservation(reservation_id=hold.id, ttl_seconds=86_400))
+    latest = START + timedelta(days=7)
+    assert refusal.value.extra == {"latest": latest}
+    assert refusal.value.detail == (
+        f"A reservation lives for 7 days at most: this one until {latest.isoformat()}."
+    )
 
 
 def test_credits_kept_for_a_hold_pay_its_commit_after_their_expiry(world: World) -> None:
@@ -323,8 +331,10 @@ def test_at_most_ten_thousand_holds(world: World) -> None:
         str(number): replace(hold, id=str(number), reserved_mc=0) for number in range(HELD_RESERVATIONS_MAX)
     }
     world.draft.holds = crowd
-    with pytest.raises(ConflictError):
+    with pytest.raises(ConflictError, match=r"^The customer has 10000 active reservations already\.$"):
         reserve(world, 1)
+    world.draft.holds = dict(list(crowd.items())[1:])
+    assert reserve(world, 1).status == "active"
 
 
 def test_created_is_told_only_to_who_named_it(world: World) -> None:
@@ -333,8 +343,101 @@ def test_created_is_told_only_to_who_named_it(world: World) -> None:
     assert world.events("reservation.created") == []
     world.named_events = frozenset({"reservation.created"})
     hold = reserve(world, 2)
-    (told,) = world.events("reservation.created")
-    assert (told["reservation_id"], told["estimated_units"], told["effective_balance"]) == (hold.id, 2, 70)
+    plain = world.run(Reserve(credits_mc=5))
+    first, second = world.events("reservation.created")
+    assert first == {
+        "reservation_id": hold.id,
+        "unit": "credits",
+        "reserved_amount": 20,
+        "effective_balance": 70,
+        "expires_at": START + timedelta(seconds=300),
+        "billable_metric_key": "calls",
+        "estimated_units": 2,
+    }
+    assert second == {
+        "reservation_id": plain.id,
+        "unit": "credits",
+        "reserved_amount": 5,
+        "effective_balance": 65,
+        "expires_at": START + timedelta(seconds=300),
+    }
+
+
+def test_an_excess_beside_a_kept_rest_takes_nothing_that_another_hold_needs(world: World) -> None:
+    """Both blocks pay for both holds; what the first draw took is not there for the second."""
+    world.grant(100, expires_at=START + timedelta(seconds=60))
+    world.grant(100)
+    first = reserve(world, 15, ttl_seconds=600)
+    second = reserve(world, 5, ttl_seconds=600)
+    world.now = START + timedelta(seconds=60)
+    world.run(Advance())
+    assert sums(world) == (200, 200, 0)
+    with pytest.raises(InsufficientCreditsError) as refusal:
+        commit(world, first, 16)
+    assert refusal.value.extra == {"required": 10, "available": 0, "shortfall": 10}
+    answer = commit(world, first)
+    assert [draw.amount for draw in answer.blocks] == [100, 50]
+    assert (commit(world, second).overage, sums(world)) == (0, (0, 0, 0))
+    world.check_sums()
+
+
+def test_a_kept_rest_pays_for_no_hold_that_was_made_after_it_expired(world: World) -> None:
+    world.grant(40, expires_at=START + timedelta(seconds=60))
+    first = reserve(world, 4, ttl_seconds=600)
+    world.now = START + timedelta(seconds=60)
+    world.run(Advance())
+    block = world.grant(50)
+    second = reserve(world, 5, ttl_seconds=600)
+    assert sums(world) == (90, 90, 0)
+    answer = commit(world, second)
+    assert [(draw.block_id, draw.amount) for draw in answer.blocks] == [(block.id, 50)]
+    assert commit(world, first).committed_amount == 40
+    world.check_sums()
+
+
+WORDS = [
+    # the request                                            pointer, detail
+    (Reserve(billable_metric_key="calls"),
+     "/estimated_units", "Is required with billable_metric_key."),
+    (Reserve(billable_metric_key="calls", estimated_units=-1),
+     "/estimated_units", "Must be 0 or more."),
+    (Reserve(billable_metric_key="calls", estimated_units="1"),
+     "/estimated_units", f"Must be an integer, within {AMOUNT_MAX}."),
+    (Reserve(billable_metric_key="level", estimated_units=1),
+     "/billable_metric_key", "Units of a Gauge cannot be reserved; reserve plain credits."),
+    (Reserve(billable_metric_key="switch", estimated_units=1),
+     "/billable_metric_key", "Units of a boolean metric cannot be reserved; reserve plain credits."),
+    (CommitReservation(reservation_id="units", actual_credits_mc=1),
+     "/actual_credits", "The reservation is in units: commit actual_units."),
+    (CommitReservation(reservation_id="units", actual_units=-1),
+     "/actual_units", "Must be 0 or more."),
+    (CommitReservation(reservation_id="units", actual_units="1"),
+     "/actual_units", f"Must be an integer, within {AMOUNT_MAX}."),
+    (CommitReservation(reservation_id="plain", actual_units=1),
+     "/actual_units", "The reservation is in plain credits: commit actual_credits."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "pointer", "detail"), WORDS)
+def test_a_wrong_field_is_named(world: World, command: Any, pointer: str, detail: str) -> None:
+    world.metric("level", aggregation="Gauge", type="gauge")
+    world.metric("switch", aggregation=None, type="boolean")
+    world.grant(100)
+    ids = {"units": reserve(world, 1).id, "plain": world.run(Reserve(credits_mc=1)).id}
+    if isinstance(command, CommitReservation):
+        command = replace(command, reservation_id=ids[command.reservation_id])
+    with pytest.raises(ValidationFailedError) as refusal:
+        world.run(command)
+    assert refusal.value.errors == ((pointer, detail),)
+
+
+def test_a_hold_in_the_state_needs_no_row(world: World) -> None:
+    """One that is there is looked at as it is; for any other its row is loaded, in case it is final."""
+    world.grant(100)
+    hold = reserve(world, 1)
+    known, unknown = (ReleaseReservation(reservation_id=name) for name in (hold.id, "unknown"))
+    assert known.lacks(world.draft.freeze()) is None
+    assert unknown.lacks(world.draft.freeze()) == unknown.needs == Needs(hold_ids=("unknown",))
 
 
 @pytest.mark.parametrize(("commits", "left"), [((0, 1), 0), ((1, 0), 0)])

@@ -4,11 +4,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.core.chronicle import Chronicle, metric, rule
 from tests.core.metering_world import START, World
+from tests.core.plans import template, variant
 
 from quotastack.core.draft import replace
 from quotastack.core.errors import ConflictError, NotFoundError
+from quotastack.core.reservations import Reserve
 from quotastack.core.reversal import ReverseUsage
+from quotastack.core.subscriptions import CancelSubscription, PauseSubscription, ResumeSubscription
 from quotastack.core.usage import RecordUsage
 
 
@@ -142,3 +146,106 @@ def test_free_events_can_be_taken_back(world: World) -> None:
     assert (answer.refunded, answer.blocks) == (0, ())
     assert world.draft.counters["free", "asset"].value == 0
     assert world.entries() == []
+
+
+def test_a_block_of_an_earlier_batch_is_the_one_in_the_state(world: World) -> None:
+    """What was written is no longer among the changes; the live block needs no row to be found."""
+    block = world.grant(100)
+    used = use(world, 4)
+    world.draft.extra["usage", used.id] = world.usage(used.id)
+    world.draft.take_changes()
+    answer = world.run(ReverseUsage(usage_id=used.id))
+    assert [(draw.block_id, draw.amount) for draw in answer.blocks] == [(block.id, 40)]
+    assert remains(world) == [100]
+
+
+WORDS = [
+    # status of the event   what the refusal says
+    ("reversed",            "The usage event is reversed: only an applied one can be reversed, once."),
+    ("rejected",            "The usage event is rejected: only an applied one can be reversed, once."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "detail"), WORDS)
+def test_only_what_was_applied_can_be_taken_back(world: World, status: str, detail: str) -> None:
+    used = use(world, 1)
+    world.draft.extra["usage", used.id] = replace(world.usage(used.id), status=status)
+    with pytest.raises(ConflictError) as refusal:
+        world.run(ReverseUsage(usage_id=used.id))
+    assert (refusal.value.detail, refusal.value.extra) == (detail, {"usage_status": status})
+    with pytest.raises(NotFoundError, match=r"^There is no such usage event\.$"):
+        world.run(ReverseUsage(usage_id="unknown"))
+
+
+def test_what_is_told_of_a_reversal(world: World) -> None:
+    world.grant(100)
+    world.run(Reserve(credits_mc=30))
+    used = use(world, 4)
+    reverse(world, used.id)
+    assert world.events("credit.refunded") == [
+        {"unit": "credits", "amount": 40, "balance": 100, "effective_balance": 70, "usage_id": used.id}
+    ]
+    assert world.events("usage.reversed") == [
+        {
+            "usage_id": used.id,
+            "billable_metric_key": "calls",
+            "unit": "credits",
+            "refunded": 40,
+            "balance": 100,
+        }
+    ]
+    assert world.usage(used.id).details == {"reversed_at": START, "refunded": 40}
+
+
+# Blocks of a subscription that were used up: the steps of the subscription touched live blocks only.
+
+
+def subscriber(**terms: Any) -> Chronicle:
+    life = Chronicle(
+        variant("month", template(40, **terms), billing_mode="postpaid"),
+        metrics=[metric("calls")],
+        rules=[rule("r", "calls", unit_cost=10)],
+    )
+    life.subscribe()
+    return life
+
+
+def test_a_refund_into_a_used_up_block_rolls_over_with_its_cycle() -> None:
+    life = subscriber(rollover_percentage=50)
+    used = life.use("calls", 4)
+    assert life.left() == []
+    life.reverse(used)
+    life.wait(days=31)
+    assert life.left() == [40, 20], "the fresh grant, and half of what was given back"
+
+
+def test_a_refund_into_a_used_up_block_stands_still_while_its_subscription_does() -> None:
+    life = subscriber()
+    used = life.use("calls", 4)
+    (subscription_id,) = life.draft.subscriptions
+    life.wait(days=10)
+    life.act(PauseSubscription(subscription_id=subscription_id))
+    life.wait(days=10)
+    life.reverse(used)
+    life.wait(days=30)
+    assert life.balance() == 40, "its expiry has passed, frozen"
+    life.act(ResumeSubscription(subscription_id=subscription_id))
+    (block,) = life.draft.live_blocks("credits")
+    assert (block.is_frozen, block.expires_at) == (
+        False,
+        life.draft.subscriptions[subscription_id].current_period_end,
+    )
+    life.wait(days=21)
+    assert [(entry.type, entry.delta_mc) for entry in life.entries[-2:]] == [("expire", -40), ("grant", 40)]
+
+
+def test_a_refund_into_a_used_up_block_of_an_ended_subscription_expires_by_itself() -> None:
+    life = subscriber()
+    used = life.use("calls", 4)
+    (subscription_id,) = life.draft.subscriptions
+    life.act(CancelSubscription(subscription_id=subscription_id, when="now", credits="keep"))
+    life.reverse(used)
+    (block,) = life.draft.live_blocks("credits")
+    assert (block.is_cycle, block.is_frozen, block.is_locked) == (False, False, False)
+    life.wait(days=31)
+    assert (life.balance(), life.types()[-1]) == (0, "expire")
