@@ -33,6 +33,7 @@ from quotastack.api.reading import (
 )
 from quotastack.api.request_metrics import FLUSH_SECONDS, flush_tallies
 from quotastack.api.routing import BoundRoute, Queued, Request, Response, Route, RouteTable
+from quotastack.api.turns import Turns
 from quotastack.core.customer_ref import CustomerRef
 from quotastack.core.errors import (
     MethodNotAllowedError,
@@ -102,6 +103,7 @@ class Application:
     def __init__(self, services: Services, routes: Iterable[Route]) -> None:
         self.services = services
         self.table = RouteTable(routes)
+        self.turns = Turns(self.table.bound)
         for bound in self.table.bound:
             bound.reads = Readers(bound)
         self._keys = KeyRing(services)

@@ -16,6 +16,7 @@ import httptools
 
 from quotastack.api.http_messages import CONTINUE, encode_answer, encode_refusal, split_target
 from quotastack.api.routing import Request, Response
+from quotastack.api.turns import Turns
 from quotastack.core.errors import MalformedRequestError
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ EARLY_BODY_BYTES: Final = 64 * 1024
 
 class Answers(Protocol):
     """What the application has to offer a connection."""
+
+    turns: Turns
 
     def serve(self, request: Request) -> None:
         """Answer with ``request.connection.respond``, at once or later, exactly once."""
@@ -59,6 +62,8 @@ class HttpProtocol(asyncio.Protocol):
             config.load()
         # uvicorn wraps what it takes for ASGI; the application itself stands in its configuration.
         self._application: Answers = config.app  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+        self._turns = self._application.turns
+        self._beginnings = self._turns.beginnings
         self._loop = _loop or asyncio.get_event_loop()
         self._state = server_state
         self._idle_seconds = config.timeout_keep_alive
@@ -67,6 +72,8 @@ class HttpProtocol(asyncio.Protocol):
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._transport: Transport
         self._scheme = "http"
+        # What came and waits for a later turn of the loop to be parsed.
+        self._late = b""
         # Parsed and not yet served; the one that is served; the one whose parts the parser is telling.
         self._queue: deque[Request] = deque()
         self._current: Request | None = None
@@ -103,6 +110,7 @@ class HttpProtocol(asyncio.Protocol):
         self._stop_timer()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
+        self._late = b""
         self._queue.clear()
         for request in (self._current, self._incoming):
             if request is not None:
@@ -111,7 +119,24 @@ class HttpProtocol(asyncio.Protocol):
         self._wake()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, serve what is complete; a head that is still not complete is measured and timed."""
+        """Parse what came, in its turn: behind what waits already, or later where it begins like what may wait."""
+        if self._late:
+            self._late += data
+            if len(self._late) > EARLY_BODY_BYTES:
+                self._pause()
+        elif data.startswith(self._beginnings) and not self._turns.take(self):
+            self._late = data
+        else:
+            self._parse(data)
+
+    def serve_late(self) -> None:
+        """Parse what waited for its turn."""
+        data, self._late = self._late, b""
+        if data and not self._transport.is_closing():
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        """Parse, serve what is complete; a head that is still not complete is measured and timed."""
         if self._refusal is not None:
             return
         self._chunk_bytes = len(data)
@@ -138,6 +163,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The caller says nothing more, but may still listen: what was asked in full is answered."""
+        self.serve_late()
         self._give_up_incoming()
         if self._current is None and not self._queue:
             return False
@@ -147,6 +173,7 @@ class HttpProtocol(asyncio.Protocol):
     def shutdown(self) -> None:
         """Close now if nobody waits for an answer, else after the answer (uvicorn asks this of each connection)."""
         self._is_stopping = True
+        self.serve_late()
         if self._current is None:
             self._transport.close()
 
@@ -326,6 +353,9 @@ class HttpProtocol(asyncio.Protocol):
     def _give_up(self) -> None:
         """Close a connection whose head does not come; one that is being answered gets its answer first."""
         self._head_timer = None
+        if self._late:
+            # It came; parsing it begins the time of what is still missing.
+            return
         if self._current is None:
             self._transport.close()
         else:
@@ -334,7 +364,7 @@ class HttpProtocol(asyncio.Protocol):
     def _look_idle(self) -> None:
         """Close a connection that nobody has used for a while: one timer for each, not one for each request."""
         left_seconds = self._idle_since + self._idle_seconds - self._loop.time()
-        if left_seconds <= 0 and self._current is None and not self._queue:
+        if left_seconds <= 0 and self._current is None and not self._queue and not self._late:
             self._transport.close()
             return
         self._idle_timer = self._loop.call_later(max(left_seconds, 1.0), self._look_idle)

@@ -1,0 +1,72 @@
+"""Turns: how much of one turn of the event loop goes to requests that may wait.
+
+In one turn the loop reads every socket that has something to read. When hundreds do, a check that comes meanwhile
+would wait until all of them are parsed and decoded. So requests of routes marked ``is_shed`` are served for a bounded
+time of each turn, the rest of them in later turns in the order in which they came; all others are served at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from quotastack.api.routing import BoundRoute
+from quotastack.runtime.clock import monotonic_seconds
+
+# Shorter turns cost the loop more looks at its sockets, longer ones cost every check.
+TURN_SECONDS: Final = 0.001
+
+
+class Waiting(Protocol):
+    """A connection whose bytes wait to be read."""
+
+    def serve_late(self) -> None:
+        """Read what waits; nothing, when it has been read or the caller has gone."""
+        ...
+
+
+class Turns:
+    """The time that requests which may wait have in each turn of the loop, and those that wait for a later one."""
+
+    def __init__(self, routes: Iterable[BoundRoute]) -> None:
+        # How the requests begin that may wait. A request to a path that goes on like one of these may wait, too.
+        self.beginnings: Final = tuple(
+            sorted(
+                {
+                    f"{bound.route.method} {bound.template.partition('{')[0]}".encode()
+                    for bound in routes
+                    if bound.route.is_shed
+                }
+            )
+        )
+        self._waiting: deque[Waiting] = deque()
+        self._is_counting = False
+        self._ends_at_seconds = 0.0
+
+    def take(self, connection: Waiting) -> bool:
+        """Whether ``connection`` may be read in this turn; else it is told when its turn has come."""
+        if not self._is_counting:
+            self._begin()
+        elif self._waiting or monotonic_seconds() >= self._ends_at_seconds:
+            self._waiting.append(connection)
+            return False
+        return True
+
+    def _begin(self) -> None:
+        self._is_counting = True
+        self._ends_at_seconds = monotonic_seconds() + TURN_SECONDS
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """The next turn: those that wait come before those that are found in it."""
+        if not self._waiting:
+            self._is_counting = False
+            return
+        self._begin()
+        waiting = self._waiting
+        # One at least, however long the turn has been already.
+        waiting.popleft().serve_late()
+        while waiting and monotonic_seconds() < self._ends_at_seconds:
+            waiting.popleft().serve_late()

@@ -1,0 +1,180 @@
+"""Requests that may wait take a bounded time of each turn of the loop; all others, and their order, are untouched."""
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from quotastack.api import turns
+from quotastack.api.http_protocol import HttpProtocol
+from quotastack.api.routing import BoundRoute, Request, Response, Route
+
+HEAD = b" HTTP/1.1\r\nHost: here\r\nContent-Length: 2\r\n\r\n"
+PATIENT = b"POST /v1/usage" + HEAD + b"{}"
+PROMPT = b"GET /v1/check HTTP/1.1\r\nHost: here\r\n\r\n"
+
+
+class Wire:
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.is_closed = False
+        self.is_reading = True
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def pause_reading(self) -> None:
+        self.is_reading = False
+
+    def resume_reading(self) -> None:
+        self.is_reading = True
+
+    def get_extra_info(self, _name: str) -> None:
+        return None
+
+
+class Server:
+    """An application that answers at once and notes whom."""
+
+    def __init__(self) -> None:
+        self.turns = turns.Turns([_bound("POST", "/v1/usage", is_shed=True), _bound("GET", "/v1/check")])
+        self.served: list[tuple[str, str]] = []
+        self._state = SimpleNamespace(connections=set(), default_headers=[], total_requests=0)
+
+    def serve(self, request: Request) -> None:
+        request.request_id = "req_1"
+        self.served.append((request.verb, request.raw_path.decode()))
+        request.connection.respond(request, Response(200, b"{}"))
+
+    def connect(self) -> tuple[Any, Wire]:
+        config: Any = SimpleNamespace(loaded=True, app=self, timeout_keep_alive=75)
+        link: Any = HttpProtocol(config, self._state, {})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        wire = Wire()
+        link.connection_made(wire)
+        return link, wire
+
+
+def _bound(method: Any, path: str, *, is_shed: bool = False) -> BoundRoute:
+    route = Route(
+        method=method,
+        path=path,
+        handler=lambda _request: Response(200),
+        scope=None,
+        summary="",
+        tag="",
+        answers={},
+        is_shed=is_shed,
+    )
+    return BoundRoute(route, path, None)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    # No time at all: of what may wait, the first of each turn is served in it, and no more.
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
+    return lambda story: asyncio.run(story(Server()))
+
+
+def test_what_may_wait_is_served_in_later_turns_in_its_order(run: Callable[[Any], None]) -> None:
+    async def story(server: Server) -> None:
+        links = [server.connect() for _ in range(5)]
+        for link, _ in links:
+            link.data_received(PATIENT)
+        assert len(server.served) == 1
+        link, wire = server.connect()
+        link.data_received(PROMPT)
+        assert wire.written.startswith(b"HTTP/1.1 200")
+        assert len(server.served) == 2
+        answered: list[int] = []
+        for _ in range(10):
+            await asyncio.sleep(0)
+            answered.append(sum(bool(wire.written) for _, wire in links))
+        assert answered[-1] == 5
+        assert [bool(wire.written) for _, wire in links] == sorted(
+            (bool(wire.written) for _, wire in links), reverse=True
+        )
+
+    run(story)
+
+
+def test_what_follows_on_the_same_connection_waits_behind_it(run: Callable[[Any], None]) -> None:
+    async def story(server: Server) -> None:
+        server.connect()[0].data_received(PATIENT)
+        link, _ = server.connect()
+        link.data_received(PATIENT[:20])
+        link.data_received(PATIENT[20:])
+        link.data_received(PROMPT)
+        assert len(server.served) == 1
+        await _turns()
+        assert server.served[1:] == [("POST", "/v1/usage"), ("GET", "/v1/check")]
+
+    run(story)
+
+
+def test_a_caller_who_has_said_everything_is_answered(run: Callable[[Any], None]) -> None:
+    async def story(server: Server) -> None:
+        server.connect()[0].data_received(PATIENT)
+        link, wire = server.connect()
+        link.data_received(PATIENT)
+        assert not wire.written
+        link.eof_received()
+        assert wire.written.startswith(b"HTTP/1.1 200")
+        await _turns()
+        assert len(server.served) == 2
+
+    run(story)
+
+
+def test_a_server_that_stops_answers_what_has_come(run: Callable[[Any], None]) -> None:
+    async def story(server: Server) -> None:
+        server.connect()[0].data_received(PATIENT)
+        link, wire = server.connect()
+        link.data_received(PATIENT)
+        link.shutdown()
+        assert wire.written.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in wire.written
+        assert wire.is_closed
+
+    run(story)
+
+
+def test_a_caller_who_is_gone_is_not_served(run: Callable[[Any], None]) -> None:
+    async def story(server: Server) -> None:
+        server.connect()[0].data_received(PATIENT)
+        link, wire = server.connect()
+        link.data_received(PATIENT)
+        link.connection_lost(None)
+        await _turns()
+        assert len(server.served) == 1
+        assert not wire.written
+
+    run(story)
+
+
+def test_what_comes_while_it_waits_is_bounded(run: Callable[[Any], None]) -> None:
+    async def story(server: Server) -> None:
+        server.connect()[0].data_received(PATIENT)
+        link, wire = server.connect()
+        link.data_received(PATIENT)
+        link.data_received(PATIENT * 2_000)
+        assert not wire.is_reading
+        await _turns()
+        assert wire.is_reading
+        assert len(server.served) == 2_002
+
+    run(story)
+
+
+async def _turns() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
