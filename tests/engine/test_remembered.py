@@ -4,8 +4,9 @@ import asyncio
 import random
 from typing import Any
 
+import msgspec
 import pytest
-from tests.engine.conftest import World, open_world
+from tests.engine.conftest import World, make_caller, open_world
 from tests.engine.test_statement_counts import Statements, give_catalog
 
 from quotastack.core.commands import Command
@@ -140,6 +141,89 @@ def test_a_refused_retry_of_what_succeeded_is_a_replay(database: Any) -> None:
             first = await world.submit("ada", spend, "spend")
             again = await world.submit("ada", spend, "spend")
             assert (again.is_replayed, again.body) == (True, first.body)
+
+    asyncio.run(story())
+
+
+USE = RecordUsage(billable_metric_key="calls", units=2)
+TOO_MUCH = RecordUsage(billable_metric_key="calls", units=6)
+
+
+async def prepare(world: World) -> None:
+    """A customer of 5,000 mc who has used one unit of 1,000 mc and is remembered."""
+    await world.services.environments.get(world.caller.environment_id)
+    give_catalog(world)
+    await world.submit("eve", GrantTopup(credits_mc=5_000), creates=True)
+    await world.submit("eve", RecordUsage(billable_metric_key="calls", units=1))
+
+
+async def make_worlds(world: World) -> list[World]:
+    """Five environments, each with its customer."""
+    worlds = [world, *[World(world.services, await make_caller(world.services)) for _ in range(4)]]
+    for each in worlds:
+        await prepare(each)
+    return worlds
+
+
+async def balance_rows(world: World) -> tuple[int, int]:
+    [row] = await world.fetch(
+        "SELECT a.blocks_mc, c.version FROM accounts AS a JOIN customers AS c ON c.id = a.customer_id"
+    )
+    return row["blocks_mc"], row["version"]
+
+
+def test_many_environments_take_one_statement(database: Any) -> None:
+    async def story() -> None:
+        async with open_world(database) as world:
+            worlds = await make_worlds(world)
+            with Statements(world) as statements:
+                await asyncio.gather(*(each.submit("eve", USE) for each in worlds))
+            assert set(statements.seen) == {WRITE_KNOWN}
+            assert len(statements.seen) <= 2
+            assert [await balance_rows(each) for each in worlds] == [(2_000, 3)] * 5
+
+    asyncio.run(story())
+
+
+def test_one_customer_who_moved_on_holds_back_every_environment(database: Any) -> None:
+    """What is remembered of one of five is old: the call writes nothing, and all five are read and decided anew."""
+
+    async def story() -> None:
+        async with open_world(database) as world:
+            worlds = await make_worlds(world)
+            moved = worlds[2].caller.environment_id
+            [entry] = [
+                entry for (environment_id, _), entry in world.services.engine.cache._entries.items()
+                if environment_id == moved
+            ]  # fmt: skip
+            entry.state = msgspec.structs.replace(entry.state, version=entry.state.version - 1)
+            with Statements(world) as statements:
+                await asyncio.gather(*(each.submit("eve", USE) for each in worlds))
+            assert statements.seen.count(WRITE_KNOWN) >= 1
+            assert "COMMIT" in statements.seen
+            assert [await balance_rows(each) for each in worlds] == [(2_000, 3)] * 5
+
+    asyncio.run(story())
+
+
+def test_a_refusal_writes_no_row_and_holds_only_of_what_is_still_so(database: Any) -> None:
+    async def story() -> None:
+        async with open_world(database) as world:
+            await prepare(world)
+            before = await world.fetch("SELECT xmin::text, version FROM customers")
+            with Statements(world) as statements, pytest.raises(ProblemError):
+                await world.submit("eve", TOO_MUCH)
+            assert statements.seen == [WRITE_KNOWN]
+            assert await world.fetch("SELECT xmin::text, version FROM customers") == before
+            [entry] = world.services.engine.cache._entries.values()
+            # A state without its credits is remembered, of a version that is gone.
+            poor = msgspec.structs.replace(
+                entry.state, version=entry.state.version - 1, accounts={}, blocks={}
+            )
+            entry.state = poor
+            outcome = await world.submit("eve", USE)
+            assert not outcome.is_replayed
+            assert await balance_rows(world) == (2_000, 3)
 
     asyncio.run(story())
 

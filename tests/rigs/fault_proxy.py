@@ -7,7 +7,7 @@ import threading
 
 COMMIT = b"COMMIT\x00"
 # A call that is a transaction by itself says so only while it is prepared: P, length, name, text.
-_prepared_call = re.compile(rb"P.{4}(\w+)\x00[^\x00]*quotastack\.write_known_batch\(", re.DOTALL)
+_prepared_call = re.compile(rb"P.{4}(\w+)\x00[^\x00]*quotastack\.write_known_batches\(", re.DOTALL)
 HELD_SECONDS = 0.02
 DELAY_SECONDS = 0.1
 CUT_SHARE = 0.3

@@ -5,8 +5,8 @@ write. Then COMMIT, publish the new states, and only then answer. Locks: the env
 then the customers' rows, ascending by (environment, customer); nothing else.
 
 Where every state is remembered and the clock is the database's own, the batch is decided on memory
-first, and one call locks, compares the versions and writes: the same locks in the same order, the same
-decisions, one round trip instead of four. See docs/adr/0008.
+first, and one call locks, compares the versions and writes, for any number of environments: the same locks in
+the same order, the same decisions, one round trip instead of four for each. See docs/adr/0008.
 
 Statements for each environment else: the lock, at most one load of states, history where commands name
 it, one hot write, one for each kind of rarer row; see ``tests/engine/test_statement_counts.py``.
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from quotastack.runtime.database import Connection
+    from quotastack.store.row_values import Row
 
 NOTICE_BYTES_MAX: Final = 7_900
 GUESS_PAUSE_MAX: Final = 63
@@ -63,10 +64,12 @@ class CommitUnknownError(Exception):
 class _Rows:
     """What was decided in one environment, as rows."""
 
-    __slots__ = ("erased", "gone", "hot", "notices", "objects", "unused")
+    __slots__ = ("erased", "gone", "hot", "idle", "notices", "objects", "unused")
 
     def __init__(self) -> None:
         self.hot = HotRows()
+        # Customers about whom nothing changed: what was refused them holds only if they are still as they were.
+        self.idle: list[Row] = []
         self.objects = ObjectRows()
         self.notices: list[str] = []
         self.gone: list[str] = []
@@ -91,8 +94,12 @@ def _collect(batch: EnvironmentBatch) -> _Rows:
             continue
         if customer_id in batch.advanced:
             _collect_due(batch, draft, rows)
-        if draft.writes:
-            hot.customers.append((customer_id, draft.version, draft.event_sequence, draft.last_entry_at))
+        known_version = batch.versions[customer_id]
+        step = (customer_id, known_version, draft.version, draft.event_sequence, draft.last_entry_at)
+        if not draft.writes:
+            rows.idle.append(step)
+        else:
+            hot.customers.append(step)
             hot.add_changes(draft.customer, draft.changes, draft.accounts)
             rows.objects.add_changes(draft.customer, draft.changes)
             if draft.changes.is_erased:
@@ -111,7 +118,7 @@ async def _write(tx: Connection, batch: EnvironmentBatch, rows: _Rows) -> None:
     if rows.objects.rows:
         await write_objects(tx, batch.environment_id, rows.objects)
     if rows.hot.customers or rows.hot.keys or rows.hot.due:
-        await write_hot(tx, batch.environment_id, rows.hot, rows.notices)
+        await write_hot(tx, _part(batch, rows))
     await _queue_deliveries(tx, batch)
     if rows.gone:
         await delete_due(tx, batch.environment_id, rows.gone)
@@ -122,6 +129,21 @@ async def _write(tx: Connection, batch: EnvironmentBatch, rows: _Rows) -> None:
     if rows.erased:
         await free_external_ids(tx, batch.environment_id, rows.erased)
         await erase_customers(tx, rows.erased)
+
+
+def _part(batch: EnvironmentBatch, rows: _Rows) -> Row:
+    return rows.hot.part(batch.environment_id, rows.notices, environment_version=batch.environment.version)
+
+
+def _known_part(batch: EnvironmentBatch, rows: _Rows) -> Row:
+    """The part for ``write_known``, which takes the locks itself."""
+    return rows.hot.part(
+        batch.environment_id,
+        rows.notices,
+        environment_version=batch.environment.version,
+        refused_digests=batch.refused_digests,
+        idle=rows.idle,
+    )
 
 
 async def _queue_deliveries(tx: Connection, batch: EnvironmentBatch) -> None:
@@ -217,7 +239,7 @@ async def run_batch(
     rest = pendings
     deferred: list[Pending] = []
     if parts.clock.is_exact and guessing.is_due():
-        known, unknown = _part(pendings, parts)
+        known, unknown = _divide(pendings, parts)
         batches = await _run_remembered(tx, known, parts, guessing) if known else None
         if batches is not None:
             rest = unknown
@@ -227,7 +249,7 @@ async def run_batch(
     return deferred
 
 
-def _part(pendings: Sequence[Pending], parts: BatchParts) -> tuple[list[Pending], list[Pending]]:
+def _divide(pendings: Sequence[Pending], parts: BatchParts) -> tuple[list[Pending], list[Pending]]:
     """Those of customers who are remembered, and those of others; a customer's commands are never parted."""
     strangers = {pending.place for pending in pendings if not parts.remembers(pending)}
     if not strangers:
@@ -313,14 +335,16 @@ async def _run_remembered(
 
 async def _write_remembered(tx: Connection, batches: Sequence[EnvironmentBatch]) -> bool:
     rows = [_collect(batch) for batch in batches]
-    if len(batches) == 1 and rows[0].is_hot(batches[0]):
-        return await _write_alone(tx, batches[0], rows[0])
+    if all(its_rows.is_hot(batch) for batch, its_rows in zip(batches, rows, strict=True)):
+        return await _write_alone(
+            tx, [_known_part(batch, its_rows) for batch, its_rows in zip(batches, rows, strict=True)]
+        )
     try:
         for batch, its_rows in zip(batches, rows, strict=True):
             is_hot = its_rows.is_hot(batch)
             await _enter(tx, batch.environment_id, is_first=batch is batches[0], enters_itself=is_hot)
             if is_hot:
-                still_holds = await _write_known(tx, batch, its_rows)
+                still_holds = await write_known(tx, [_known_part(batch, its_rows)])
             else:
                 still_holds = await batch.still_holds(tx)
                 if still_holds:
@@ -335,22 +359,10 @@ async def _write_remembered(tx: Connection, batches: Sequence[EnvironmentBatch])
     return True
 
 
-async def _write_known(tx: Connection, batch: EnvironmentBatch, rows: _Rows) -> bool:
-    return await write_known(
-        tx,
-        batch.environment_id,
-        rows.hot,
-        rows.notices,
-        environment_version=batch.environment.version,
-        versions=batch.versions,
-        refused_digests=batch.refused_digests,
-    )
-
-
-async def _write_alone(tx: Connection, batch: EnvironmentBatch, rows: _Rows) -> bool:
+async def _write_alone(tx: Connection, parts: Sequence[Row]) -> bool:
     """Write in one round trip: the call is its own transaction."""
     try:
-        return await _write_known(tx, batch, rows)
+        return await write_known(tx, parts)
     except asyncpg.PostgresError as error:
         if tx.is_closed() or isinstance(error, GONE):
             # The server went while it may have been committing.

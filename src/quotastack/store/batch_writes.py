@@ -8,7 +8,7 @@ of its own, for what was decided on remembered states. What is rarer is in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,12 +19,10 @@ from quotastack.store.row_values import Row, json_object, json_pairs, json_text
 if TYPE_CHECKING:
     from quotastack.runtime.database import Connection
 
-# One row array for each table; see the functions' own comments in the migration.
-WRITE_HOT: Final = "SELECT quotastack.write_batch($1::uuid, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-WRITE_KNOWN: Final = (
-    "SELECT quotastack.write_known_batch($1::uuid, $2, $3::uuid[], $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
-    " $14, $15, $16)"
-)
+# A part is what is written in one environment: one array of rows for each table, as the type says. See the functions'
+# own comments in the migration.
+WRITE_HOT: Final = "SELECT quotastack.write_part($1)"
+WRITE_KNOWN: Final = "SELECT quotastack.write_known_batches($1)"
 
 DELETE_EXTERNAL_IDS: Final = """
     DELETE FROM external_ids WHERE environment_id = $1::uuid AND customer_id = ANY($2::uuid[])
@@ -105,10 +103,11 @@ def event_row(customer_id: str, event: OutboxEvent) -> Row:
 
 
 class HotRows:
-    """The rows of one environment's batch that ``write_hot`` writes, collected customer by customer."""
+    """The rows of one environment's batch that one call writes, collected customer by customer."""
 
     __slots__ = (
-        "accounts", "blocks", "counters", "customers", "due", "entries", "events", "holds", "keys", "texts", "usage",
+        "accounts", "blocks", "counters", "customers", "due", "entries", "events", "holds", "keys", "new_counters",
+        "texts", "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -116,6 +115,8 @@ class HotRows:
         self.accounts: list[Row] = []
         self.blocks: list[Row] = []
         self.counters: list[Row] = []
+        # Counters that may have no row yet: only these are looked for before they are written.
+        self.new_counters: list[Row] = []
         self.entries: list[Row] = []
         self.usage: list[Row] = []
         self.keys: list[Row] = []
@@ -134,8 +135,9 @@ class HotRows:
         for block in changes.changed_blocks.values():
             if block.id not in changes.reworked_blocks:
                 self.blocks.append((customer_id, block.id, block.remaining_mc, block.status))
-        for counter in changes.counters.values():
-            self.counters.append(counter_row(customer_id, counter))
+        for place, counter in changes.counters.items():
+            counters = self.new_counters if place in changes.new_counters else self.counters
+            counters.append(counter_row(customer_id, counter))
         for hold in changes.holds.values():
             self.holds.append(hold_row(customer_id, hold))
         for event in changes.events:
@@ -160,53 +162,46 @@ class HotRows:
             salt = salts.get((event.unit, event.ledger_sequence))
             self.usage.append(usage_row(customer_id, event, salt))
 
-    @property
-    def arguments(self) -> tuple[list[Row], ...]:
-        """The row arrays, as both functions take them."""
+    def part(
+        self,
+        environment_id: str,
+        notices: Sequence[str],
+        *,
+        environment_version: int,
+        refused_digests: Sequence[bytes] = (),
+        idle: Sequence[Row] = (),
+    ) -> Row:
+        """All of it as the value that both functions take.
+
+        ``refused_digests`` are keys of commands that were refused, ``idle`` customers that must be as they were.
+        """
         return (
-            self.customers, self.accounts, self.blocks, self.counters, self.entries, self.usage, self.keys,
-            self.holds, self.events, self.due,
+            environment_id, environment_version, refused_digests, idle, self.customers, self.accounts, self.blocks,
+            self.counters, self.new_counters, self.entries, self.usage, self.keys, self.holds, self.events,
+            self.due, notices,
         )  # fmt: skip
 
 
-async def write_hot(tx: Connection, environment_id: str, rows: HotRows, notices: Sequence[str]) -> None:
-    """Write the collected rows of one environment and queue the notices. One statement.
+async def write_hot(tx: Connection, part: Row) -> None:
+    """Write the rows of one environment, whose customers are locked, and queue the notices. One statement.
 
     Raises:
         asyncpg.UniqueViolationError: a key was used by a customer of another lane meanwhile.
+        asyncpg.SerializationError: a row that was loaded is not what it was; nobody but the engine can have done that.
     """
-    await tx.fetchval(WRITE_HOT, environment_id, *rows.arguments, notices)
+    await tx.fetchval(WRITE_HOT, part)
 
 
-async def write_known(
-    connection: Connection,
-    environment_id: str,
-    rows: HotRows,
-    notices: Sequence[str],
-    *,
-    environment_version: int,
-    versions: Mapping[str, int],
-    refused_digests: Sequence[bytes],
-) -> bool:
-    """Write the collected rows in a transaction of their own, outside of any other. One round trip.
+async def write_known(connection: Connection, parts: Sequence[Row]) -> bool:
+    """Write the parts, ascending by environment, in a transaction of their own, outside of any other. One round trip.
 
-    ``versions`` are those decided on, by customer id, ascending; ``refused_digests`` the keys of
-    commands that were refused. False: the environment or a customer has moved on, or one of these keys was
-    used before; nothing was written.
+    False: an environment or a customer has moved on, or a key of a refused command was used before; nothing
+    was written.
 
     Raises:
         asyncpg.UniqueViolationError: a key was used before; nothing was written.
     """
-    is_written: Any = await connection.fetchval(
-        WRITE_KNOWN,
-        environment_id,
-        environment_version,
-        list(versions),
-        list(versions.values()),
-        refused_digests,
-        *rows.arguments,
-        notices,
-    )
+    is_written: Any = await connection.fetchval(WRITE_KNOWN, parts)
     return bool(is_written)
 
 
