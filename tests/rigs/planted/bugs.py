@@ -72,6 +72,14 @@ _ALL = (
         "elif entry is not None:",
         "tests/engine/test_stale_cache.py",
     ),
+    _bug(
+        "a write does not compare the versions that it was decided on",
+        "P1 P2 P3",
+        "runtime.migrate",
+        MIGRATIONS_READ,
+        _sql(" and c.id = u.id and c.version = u.known_version;", " and c.id = u.id;"),
+        "tests/engine/test_remembered.py",
+    ),
     Bug(
         "rerun without looking the key up",
         ("P4", "P7"),
@@ -87,8 +95,8 @@ _ALL = (
                 "quotastack.runtime.migrate",
                 MIGRATIONS_READ,
                 _sql(
-                    "select own_environment_id, u.* from unnest(idempotency_keys) as u;",
-                    "select own_environment_id, u.* from unnest(idempotency_keys) as u on conflict do nothing;",
+                    "select own_environment_id, u.* from unnest(part.idempotency_keys) as u;",
+                    "select own_environment_id, u.* from unnest(part.idempotency_keys) as u on conflict do nothing;",
                 ),
             ),
         ),
