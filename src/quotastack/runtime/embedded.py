@@ -318,10 +318,14 @@ class Cluster:
                 os.kill(pid, stop_signal)
             deadline = monotonic_seconds() + STOP_SECONDS
             # Its pid file is gone a moment before the process itself is.
-            while is_postgres_of(pid, self.directory) and monotonic_seconds() < deadline:
-                if self._process is not None:
-                    self._process.poll()
+            while self._goes_on(pid) and monotonic_seconds() < deadline:
                 time.sleep(POLL_SECONDS)
+
+    def _goes_on(self, pid: int) -> bool:
+        """A child goes on until its exit is collected: it has no command line any more a moment before that."""
+        if self._process is not None and self._process.pid == pid:
+            return self._process.poll() is None
+        return is_postgres_of(pid, self.directory)
 
     # What runs -----------------------------------------------------------------------------------------------------
 

@@ -407,11 +407,12 @@ _ALL = (
         "tests/races/test_http_kills.py::test_acknowledged_debits_survive_kills",
     ),
 )
-# The same bugs once more: each must also be noticed by the rig that looks at the whole.
+# The same bugs once more: each must also be noticed by the rig that looks at the whole. A stale state used where states
+# are read again is not among them: the write compares versions, so a history shows it by chance only.
 _NOTICED_TOO = {
     "committed state not published to checks": HISTORY,
     "no notice to other processes": HISTORY,
-    "cached state used although its version is old": HISTORY,
+    "a write does not compare the versions that it was decided on": HISTORY,
     "what a commit returns read from the wrong field": HISTORY,
     "release frees the wrong field": "tests/rigs/test_model_machine.py::test_the_core_follows_the_model",
     "over only after the instant of expiry": TIME_MACHINE + "test_boundaries_to_the_microsecond",
