@@ -98,8 +98,11 @@ def is_allowed(first: Answer | None, meant: int) -> bool:
     """Nothing, what was meant, or 503; a batch says either for each event apart."""
     if first is None or first.status in {503, meant}:
         return True
-    results = first.json["results"] if first.status == 207 else [{"status": "failed", "problem": first.json}]
-    return all(each["status"] != "failed" or each["problem"]["status"] == 503 for each in results)
+    if first.status != 207:
+        return False
+    return all(
+        each["status"] != "failed" or each["problem"]["status"] == 503 for each in first.json["results"]
+    )
 
 
 class Crashes:
