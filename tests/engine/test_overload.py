@@ -39,17 +39,20 @@ async def _stand_still(world: World) -> None:
         while not lane._running:  # noqa: ASYNC110 - nor that a batch has been taken
             await asyncio.sleep(0)
         waiting = asyncio.create_task(world.submit("ada", spend))
-        engine.require_room()
+        engine.require_room(is_late=False)
         while not lane.is_full:  # noqa: ASYNC110 - nothing tells that time has passed
             await asyncio.sleep(0.01)
         with pytest.raises(UnavailableError) as refused:
             await world.submit("ada", spend)
         assert refused.value.retry_after_seconds == 1
         with pytest.raises(UnavailableError):
-            engine.require_room()
+            engine.require_room(is_late=False)
         assert (lane.waiting, lane.refused) == (1, 2)
     await asyncio.gather(running, waiting)
-    engine.require_room()
+    engine.require_room(is_late=False)
+    with pytest.raises(UnavailableError):
+        engine.require_room(is_late=True)
+    assert lane.refused == 3
     await world.submit("ada", spend)
     draft, _ = await engine.peek(world.caller, world.submission("ada", spend).customer)
     assert draft.account("credits").balance_mc == 7_000

@@ -255,7 +255,7 @@ class Application:
     def _prepare(self, request: Request, bound: BoundRoute) -> None:
         """Room for what it asks, path parameters and query: what needs no body."""
         if bound.route.is_shed:
-            require_room(self.services)
+            require_room(self.services, is_late=self.turns.is_late)
         if request.segments:
             read_path(request, bound, request.segments)
             if request.verb == "GET" and len(request.raw_path) <= KNOWN_PATH_BYTES_MAX:

@@ -3,6 +3,7 @@
 In one turn the loop reads every socket that has something to read. When hundreds do, a check that comes meanwhile
 would wait until all of them are parsed and decoded. So requests of routes marked ``is_shed`` are served for a bounded
 time of each turn, the rest of them in later turns in the order in which they came; all others are served at once.
+Who has waited here for too long is told so (``is_late``) and can be refused at little cost: the line stays short.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from quotastack.runtime.clock import monotonic_seconds
 
 # Shorter turns cost the loop more looks at its sockets, longer ones cost every check.
 TURN_SECONDS: Final = 0.001
+# Who waited for so long before anything was read comes to a server that cannot keep up.
+LATE_SECONDS: Final = 0.25
 
 
 class Waiting(Protocol):
@@ -41,7 +44,10 @@ class Turns:
                 }
             )
         )
-        self._waiting: deque[Waiting] = deque()
+        # Whether the request that is served now has waited for longer than ``LATE_SECONDS``.
+        self.is_late = False
+        # Each with the instant at which it came.
+        self._waiting: deque[tuple[Waiting, float]] = deque()
         self._is_counting = False
         self._ends_at_seconds = 0.0
 
@@ -49,8 +55,10 @@ class Turns:
         """Whether ``connection`` may be read in this turn; else it is told when its turn has come."""
         if not self._is_counting:
             self._begin()
-        elif self._waiting or monotonic_seconds() >= self._ends_at_seconds:
-            self._waiting.append(connection)
+            return True
+        now_seconds = monotonic_seconds()
+        if self._waiting or now_seconds >= self._ends_at_seconds:
+            self._waiting.append((connection, now_seconds))
             return False
         return True
 
@@ -66,7 +74,15 @@ class Turns:
             return
         self._begin()
         waiting = self._waiting
-        # One at least, however long the turn has been already.
-        waiting.popleft().serve_late()
-        while waiting and monotonic_seconds() < self._ends_at_seconds:
-            waiting.popleft().serve_late()
+        now_seconds = monotonic_seconds()
+        try:
+            # One at least, however long the turn has been already.
+            while True:
+                connection, since_seconds = waiting.popleft()
+                self.is_late = now_seconds - since_seconds > LATE_SECONDS
+                connection.serve_late()
+                now_seconds = monotonic_seconds()
+                if not waiting or now_seconds >= self._ends_at_seconds:
+                    return
+        finally:
+            self.is_late = False

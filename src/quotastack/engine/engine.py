@@ -90,15 +90,16 @@ class Engine:
             await lane.stop()
         await self.listener.stop()
 
-    def require_room(self) -> None:
+    def require_room(self, *, is_late: bool) -> None:
         """Refuse before any work is done for a command that would be refused anyway.
 
         Raises:
-            UnavailableError: every lane is full.
+            UnavailableError: the command waited for too long before it came here (``is_late``), or every lane is full.
         """
-        for lane in self.lanes:
-            if not lane.is_full:
-                return
+        if not is_late:
+            for lane in self.lanes:
+                if not lane.is_full:
+                    return
         self.lanes[0].refused += 1
         raise overloaded()
 

@@ -29,13 +29,13 @@ def queue_command(
     services.engine.submit_then(submission, tell)
 
 
-def require_room(services: Services) -> None:
+def require_room(services: Services, *, is_late: bool) -> None:
     """Refuse, before any work is done for it, a command that would be refused because too many wait.
 
     Raises:
-        UnavailableError: the engine has no room.
+        UnavailableError: it has waited for too long already (``is_late``), or the engine has no room.
     """
-    services.engine.require_room()
+    services.engine.require_room(is_late=is_late)
 
 
 async def submit_command(
