@@ -30,14 +30,20 @@ ONCE = {"external_payment_id"}
 
 
 class Stranger:
-    """Asks for the things of ``owner`` with the keys of ``own``, and for things of nobody."""
+    """Asks for the things of ``owner`` with the keys of ``own``, and for things of nobody.
 
-    def __init__(self, own: Twin, owner: Twin) -> None:
+    ``named`` are foreign things that ``own`` wrote down as names of its own before, such as the id of the tenant,
+    which both environments of ``owner`` show: they are not foreign any more, and what is written here is added.
+    """
+
+    def __init__(self, own: Twin, owner: Twin, named: set[str]) -> None:
         self.own = own
         self.owner = owner
-        self.foreign = owner.foreign_to(own)
+        foreign = owner.foreign_to(own).items()
+        self.foreign = {kind: [thing for thing in things if thing not in named] for kind, things in foreign}
+        self.named = named
         self.nobodys: dict[str, str] = {}
-        self.secrets = owner.secrets(own) | {webhook_secret(owner.canary)}
+        self.secrets = owner.secrets(own) - named | {webhook_secret(owner.canary)}
         self.asked: Counter[str] = Counter()
         self.told: list[str] = []
 
@@ -60,14 +66,16 @@ class Stranger:
         )
         if kind in self.owner.things:
             return self.foreign.get(kind, [])
-        return sorted({things[-1] for things in self.foreign.values()})
+        return sorted({things[-1] for things in self.foreign.values() if things})
 
     def _compare(self, operation: Operation, position: Position, thing: str) -> None:
         nobodys_thing = self.nobodys.setdefault(thing, nobodys(thing))
         answers = [self._ask(operation, position, each) for each in (thing, nobodys_thing)]
         where = f"{operation.name} {position.place} {'.'.join(position.at)} = {thing}"
         if operation.verb != "GET" and answers[0].status < 300:
-            self.secrets.discard(thing)  # The stranger wrote the name down itself, and may read it again.
+            # The stranger wrote the name down itself, and may read it again.
+            self.secrets.discard(thing)
+            self.named.add(thing)
         texts = [
             without(response.content.decode(), each)
             for response, each in zip(answers, (thing, nobodys_thing), strict=True)
@@ -180,8 +188,9 @@ def test_what_others_own_does_not_exist(server: ServerProcess, world: Twins) -> 
     before = {owner.canary: owner.read() for owner in {owner.canary: owner for _, owner in pairs}.values()}
     asked: Counter[str] = Counter()
     told: list[str] = []
+    named: dict[str, set[str]] = {own.canary: set() for own in twins}
     for own, owner in pairs:
-        stranger = Stranger(own, owner)
+        stranger = Stranger(own, owner, named[own.canary])
         stranger.ask_all()
         asked += stranger.asked
         told += [f"{own.canary} asks {owner.canary}: {line}" for line in stranger.told]
