@@ -92,7 +92,11 @@ def judge(story: Story, receiver: Receiver) -> tuple[int, int, list[str]]:
     with receiver.lock:
         received = list(receiver.received)
     came = Counter(event["id"] for event in received)
-    faults += [f"lost: {told[each]['type']}" for each in told.keys() - came.keys()]
+    if missing := told.keys() - came.keys():
+        failed = pages(story.api, "/v1/webhooks/deliveries", status="failed")
+        given_up = {delivery["event_id"] for delivery in failed}
+        words = {each: "given up" if each in given_up else "lost" for each in missing}
+        faults += [f"{words[each]}: {told[each]['type']}" for each in missing]
     faults += [f"invented: {each}" for each in came.keys() - told.keys()]
     faults += ["not signed"] * receiver.unsigned
     first: defaultdict[str, dict[str, int]] = defaultdict(dict)
