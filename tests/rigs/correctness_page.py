@@ -79,6 +79,7 @@ def write_page(results: Path) -> None:
     lines = [HEAD.format(**told)]
     lines += [_row(row, figure) for row in told["rigs"] for figure in row["figures"] or [{}]]
     lines.append(f"\n{totals(told)}\n")
+    lines += _again(told)
     found = sum(bool(row["found_by"]) for row in told["planted"])
     lines.append(
         f"\n## Planted bugs: {found} of {len(told['planted'])} found (P37)\n\n"
@@ -91,6 +92,18 @@ def write_page(results: Path) -> None:
     ]
     lines.append(LIMITS)
     results.with_suffix(".md").write_text("".join(lines), "utf-8")
+
+
+def _again(told: dict[str, Any]) -> list[str]:
+    """Which rigs ran again after the run, each at its own commit: what they noticed was repaired meanwhile."""
+    rows = [row for row in told["rigs"] if "commit" in row]
+    if not rows:
+        return []
+    listed = [f"- {row['rig']}: commit `{row['commit']}`, {row['began_at']}\n" for row in rows]
+    return [
+        "\nThese were run again after a repair, of the product or of the rig, by themselves:\n\n",
+        *listed,
+    ]
 
 
 def totals(told: dict[str, Any]) -> str:

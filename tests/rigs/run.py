@@ -2,7 +2,8 @@
 
 ``make rigs`` runs the short form, ``make rigs LONG=1`` the long one; ``--ci`` the shortest. The figures are written
 to docs/correctness.json and from there to docs/correctness.md; a short run never replaces a long one. What is known
-so far stands in build/rigs.json while a run goes on. A rig that does not end in its time has failed.
+so far stands in build/rigs.json while a run goes on. A rig that does not end in its time has failed. ``--again NAME``
+runs one rig of the last long run anew, after a repair, and puts its figures, with their commit, in place of the old.
 """
 
 import argparse
@@ -269,6 +270,14 @@ def the_machine() -> str:
     )
 
 
+def put_again(told: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """The last run with the rows of those that ran again, each with the commit and the time of that."""
+    anew = {
+        row["rig"]: {**row, "commit": told["commit"], "began_at": told["began_at"]} for row in told["rigs"]
+    }
+    return {**before, "rigs": [anew.get(row["rig"], row) for row in before["rigs"]]}
+
+
 def print_table(told: dict[str, Any]) -> None:
     for row in told["rigs"]:
         for figure in row["figures"] or [{}]:
@@ -289,7 +298,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ci", action="store_true", help="the shortest form; writes no documents")
     parser.add_argument("--only", action="append", help="this rig and no planted bugs; writes no documents")
+    parser.add_argument("--again", action="append", help="this rig of the last long run, in its form")
     asked = parser.parse_args()
+    before = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    if asked.again and not (IS_LONG and before.get("form") == "long"):
+        parser.error("--again needs LONG=1 and the results of a long run")
+    asked.only = asked.again or asked.only
     form = "ci" if asked.ci else "long" if IS_LONG else "short"
     os.environ[FORM_NAME] = form
     unknown = set(asked.only or ()) - {rig.name for rig in RIGS}
@@ -302,12 +316,13 @@ def main() -> int:
         run.plant(CI_BUGS if form == "ci" else ())
     told = run.told
     print_table(told)
-    before = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
-    if not asked.only and (form == "long" or (form == "short" and before.get("form") != "long")):
+    replaces = form == "long" or (form == "short" and before.get("form") != "long")
+    if asked.again or (not asked.only and replaces):
+        told = put_again(told, before) if asked.again else told
         RESULTS.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", "utf-8")
         write_page(RESULTS)
-    is_clean = not any(row["failed"] for row in told["rigs"]) and all(
-        row["found_by"] for row in told["planted"]
+    is_clean = not any(row["failed"] for row in run.told["rigs"]) and all(
+        row["found_by"] for row in run.told["planted"]
     )
     return 0 if is_clean else 1
 

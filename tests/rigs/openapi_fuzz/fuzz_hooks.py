@@ -88,7 +88,7 @@ RULES = {
     ),
     "a value is what its metric's type asks for": (
         r"^Must be (a list|a number|an integer|an object|calendar|manual|one of|true or false)",
-        r"^Is (not a parameter of|nested deeper|too large)",
+        r"^Is (not a parameter of|nested deeper|too large|required\.$)",
         r"^(Needs a|A percentage needs|Nothing may follow|Unknown field)",
         r"^Units of a",
         r"metric is never counted",
