@@ -19,7 +19,7 @@ from quotastack.runtime.clock import monotonic_seconds
 # Shorter turns cost the loop more looks at its sockets, longer ones cost every check.
 TURN_SECONDS: Final = 0.001
 # Who waited for so long before anything was read comes to a server that cannot keep up.
-LATE_SECONDS: Final = 0.25
+LATE_SECONDS: Final = 0.1
 
 
 class Waiting(Protocol):
