@@ -4,9 +4,9 @@ For each environment in the batch: lock and read, decide one command after the o
 write. Then COMMIT, publish the new states, and only then answer. Locks: the environment (shared),
 then the customers' rows, ascending by (environment, customer); nothing else.
 
-Where every state is remembered and the clock is the database's own, the batch is decided on memory
-first, and one call locks, compares the versions and writes, for any number of environments: the same locks in
-the same order, the same decisions, one round trip instead of four for each. See docs/adr/0008.
+Where every state is remembered and the clock is the database's own, the batch was decided on memory as its
+commands came (``open_batch``), and one call locks, compares the versions and writes, for any number of environments:
+the same locks in the same order, the same decisions, one round trip instead of four for each. See docs/adr/0008, 0009.
 
 Statements for each environment else: the lock, at most one load of states, history where commands name
 it, one hot write, one for each kind of rarer row; see ``tests/engine/test_statement_counts.py``.
@@ -24,7 +24,8 @@ from quotastack.core.advance import refresh_due_at
 from quotastack.core.customer_state import NEVER
 from quotastack.core.draft import Draft
 from quotastack.core.ids import EnvironmentId
-from quotastack.engine.environment_batch import SLICE, BatchParts, EnvironmentBatch, PoisonedBatchError
+from quotastack.engine.environment_batch import SLICE, BatchParts, EnvironmentBatch
+from quotastack.engine.open_batch import OpenBatch
 from quotastack.engine.submission import Pending
 from quotastack.runtime.tenancy import begin, commit, rollback, switch_environment
 from quotastack.store.batch_writes import (
@@ -222,13 +223,12 @@ class Guessing:
 
 
 async def run_batch(
-    tx: Connection, pendings: Sequence[Pending], parts: BatchParts, guessing: Guessing
+    tx: Connection, opened: OpenBatch, parts: BatchParts, guessing: Guessing
 ) -> list[Pending]:
-    """Decide and write ``pendings`` in one transaction, or two, and answer each caller after its COMMIT.
+    """Write what ``opened`` decided, then read, decide and write the rest, and answer each caller after its COMMIT.
 
-    Customers that are remembered go first, where memory may be trusted to decide by: the write then compares
-    versions and refuses as a whole when it was wrong; nobody has been answered by then, and they run with the
-    others, which are read under their locks. All commands of one customer stay together, in their order.
+    What was decided on remembered states goes first: the write compares versions and refuses as a whole when memory
+    was wrong; nobody has been answered by then, and they run with the others, which are read under their locks.
 
     Returns those that must run again (more is due for them than one transaction takes).
 
@@ -236,29 +236,18 @@ async def run_batch(
         PoisonedBatchError, asyncpg.PostgresError, OSError: those that are not ``is_final`` were not written.
         CommitUnknownError: COMMIT was sent and no answer came; nothing is known of those not ``is_final``.
     """
-    rest = pendings
+    opened.begin()
     deferred: list[Pending] = []
-    if parts.clock.is_exact and guessing.is_due():
-        known, unknown = _divide(pendings, parts)
-        batches = await _run_remembered(tx, known, parts, guessing) if known else None
-        if batches is not None:
-            rest = unknown
-            deferred = _finish(batches, known)
-    if rest:
-        deferred += _finish(await _run_read(tx, rest, parts), rest)
+    if opened.known:
+        opened.was_written = await _write_known_batches(tx, opened.batches)
+        guessing.note(was_right=opened.was_written)
+        if opened.was_written:
+            deferred = _finish(opened.batches, opened.known)
+        else:
+            opened.forget()
+    if opened.rest:
+        deferred += _finish(await _run_read(tx, opened.rest, parts), opened.rest)
     return deferred
-
-
-def _divide(pendings: Sequence[Pending], parts: BatchParts) -> tuple[list[Pending], list[Pending]]:
-    """Those of customers who are remembered, and those of others; a customer's commands are never parted."""
-    strangers = {pending.place for pending in pendings if not parts.remembers(pending)}
-    if not strangers:
-        return list(pendings), []
-    known: list[Pending] = []
-    unknown: list[Pending] = []
-    for pending in pendings:
-        (unknown if pending.place in strangers else known).append(pending)
-    return known, unknown
 
 
 def _finish(batches: Sequence[EnvironmentBatch], pendings: Sequence[Pending]) -> list[Pending]:
@@ -306,31 +295,13 @@ async def _run_read(tx: Connection, pendings: Sequence[Pending], parts: BatchPar
     return batches
 
 
-async def _run_remembered(
-    tx: Connection, pendings: Sequence[Pending], parts: BatchParts, guessing: Guessing
-) -> list[EnvironmentBatch] | None:
-    """Decide on remembered states, then write if they still hold; None: they do not."""
-    batches: list[EnvironmentBatch] = []
-    for environment_id, group in _group(pendings):
-        batch = EnvironmentBatch(environment_id, group, parts)
-        batch.recall()
-        batches.append(batch)
+async def _write_known_batches(tx: Connection, batches: Sequence[EnvironmentBatch]) -> bool:
+    """Write what was decided on remembered states, if they still hold."""
     try:
-        for batch in batches:
-            await batch.decide()
-        is_written = await _write_remembered(tx, batches)
-    except (PoisonedBatchError, asyncpg.UniqueViolationError):
+        return await _write_remembered(tx, batches)
+    except asyncpg.UniqueViolationError:
         # A key that was used before, most likely: it is found, and answered, under the lock.
-        is_written = False
-    guessing.note(was_right=is_written)
-    if is_written:
-        return batches
-    for batch in batches:
-        for pending in batch.pendings:
-            pending.outcome = None
-            pending.needs.clear()
-            pending.ran.clear()
-    return None
+        return False
 
 
 async def _write_remembered(tx: Connection, batches: Sequence[EnvironmentBatch]) -> bool:

@@ -64,17 +64,10 @@ class BatchParts(msgspec.Struct, frozen=True):
     clock: Clock
     process_id: str
 
-    def remembers(self, pending: Pending) -> bool:
-        """Whether a command may be decided on what is remembered of its customer."""
-        customer_id = pending.customer_id
-        if customer_id is None or pending.is_settling or pending.needs:
-            return False
-        environment_id = pending.submission.caller.environment_id
+    def recall(self, environment_id: str, customer_id: str) -> CustomerState | None:
+        """What is remembered of a customer."""
         entry = self.cache.get(environment_id, customer_id)
-        if entry is None or self.environments.peek(environment_id) is None:
-            return False
-        command = pending.submission.command
-        return command.needs is None or command.lacks(entry.state) is None
+        return None if entry is None else entry.state
 
     def cache_forget(self, pendings: Sequence[Pending]) -> None:
         """Drop the cached states of customers whose batch failed: the database tells anew."""
@@ -107,23 +100,24 @@ class EnvironmentBatch:
 
     # Remembering
 
-    def recall(self) -> None:
-        """Take environment, states and time from memory instead of ``read``; all are there (``remembers``).
+    def remember(self, state: CustomerState) -> None:
+        """Take a customer from memory instead of ``read``.
 
-        What is decided on them may be written only if the versions still hold: ``versions`` has those of the
-        customers, ascending by id.
+        What is decided on it may be written only if the version still holds.
         """
-        environment = self.parts.environments.peek(self.environment_id)
-        assert environment is not None
-        order = environment.config.priority_order
-        for customer_id in sorted({pending.customer_id or "" for pending in self.pendings}):
-            entry = self.parts.cache.get(self.environment_id, customer_id)
-            assert entry is not None
-            self.drafts[customer_id] = Draft(entry.state, priority_order=order)
-            self.versions[customer_id] = entry.state.version
-        self.environment = environment
+        self.drafts[state.customer.id] = Draft(state, priority_order=self.environment.config.priority_order)
+        self.versions[state.customer.id] = state.version
+
+    def decide_remembered(self, pending: Pending) -> None:
+        """Decide a command of a remembered customer, at the time at which it comes.
+
+        Raises:
+            PoisonedBatchError: nothing of the batch may be written.
+        """
+        self.pendings.append(pending)
         self.real_now = self.parts.clock.now()
-        self.now = environment.time_at(self.real_now)
+        self.now = self.environment.time_at(self.real_now)
+        self._decide_next(pending)
 
     @property
     def refused_digests(self) -> list[bytes]:
@@ -159,7 +153,7 @@ class EnvironmentBatch:
     async def still_holds(self, tx: Connection) -> bool:
         """Take the locks; whether what was recalled is what the database has, and no key was used before."""
         digests = {p.submission.key.digest for p in self.pendings if p.submission.key}
-        opened = await open_batch(tx, list(self.versions), sorted(digests))
+        opened = await open_batch(tx, sorted(self.versions), sorted(digests))
         return (
             opened.environment_version == self.environment.version
             and opened.versions == self.versions
@@ -239,22 +233,24 @@ class EnvironmentBatch:
         for number, pending in enumerate(self.pendings, 1):
             if not number % SLICE:
                 await asyncio.sleep(0)
-            if pending.future.cancelled():
-                continue
-            replay = self._replay(pending)
-            if replay is not None:
-                pending.outcome = replay
-                continue
-            draft = self.drafts.get(pending.customer_id or "")
-            ref = pending.submission.customer
-            if draft is not None and ref.external_id not in (None, draft.customer.external_id):
-                # The external id moved to another customer since it was looked up.
-                self.parts.cache.forget(self.environment_id, draft.customer.id)
-                self._defer(pending, unresolved=True)
-            elif draft is None or not _may_run(draft, pending):
-                pending.outcome = _not_found(pending)
-            else:
-                self._decide_one(pending, draft)
+            if not pending.future.cancelled():
+                self._decide_next(pending)
+
+    def _decide_next(self, pending: Pending) -> None:
+        replay = self._replay(pending)
+        if replay is not None:
+            pending.outcome = replay
+            return
+        draft = self.drafts.get(pending.customer_id or "")
+        ref = pending.submission.customer
+        if draft is not None and ref.external_id not in (None, draft.customer.external_id):
+            # The external id moved to another customer since it was looked up.
+            self.parts.cache.forget(self.environment_id, draft.customer.id)
+            self._defer(pending, unresolved=True)
+        elif draft is None or not _may_run(draft, pending):
+            pending.outcome = _not_found(pending)
+        else:
+            self._decide_one(pending, draft)
 
     def _defer(self, pending: Pending, *, unresolved: bool = False) -> None:
         if unresolved:

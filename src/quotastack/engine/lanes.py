@@ -1,7 +1,7 @@
 """Lanes: queues of commands, each with one connection that writes what waits.
 
-A lane takes all that waits and runs it as one batch; while that commits, the next gathers. There is
-no timer: an idle lane runs a single command at once. Lanes only optimise, the row lock decides.
+A lane takes all that waits and writes it as one batch; while that is written, the next gathers and is decided.
+There is no timer: an idle lane runs a single command at once. Lanes only optimise, the row lock decides.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import structlog
 
 from quotastack.core.errors import IdempotencyKeyInFlightError, UnavailableError
 from quotastack.engine.batch import CommitUnknownError, Guessing, run_batch
-from quotastack.engine.environment_batch import BatchParts, PoisonedBatchError
+from quotastack.engine.environment_batch import SLICE, BatchParts, PoisonedBatchError
 from quotastack.engine.environments import UnknownEnvironmentError
+from quotastack.engine.open_batch import OpenBatch
 from quotastack.engine.submission import as_problem
 from quotastack.runtime.clock import monotonic_seconds
 from quotastack.store.batches import forget_plans
@@ -63,6 +64,7 @@ class Lane:
         self._batch_max = batch_max
         self._queue_max = queue_max
         self._one_customer = one_customer
+        # Those who wait: in the batch that is decided meanwhile, then in the queue behind it.
         self._queue: deque[Pending] = deque()
         self._running: list[Pending] = []
         self._wake = asyncio.Event()
@@ -70,6 +72,8 @@ class Lane:
         self._tasks: list[asyncio.Task[None]] = []
         self._is_stopping = False
         self._guessing = Guessing()
+        self._next = OpenBatch(parts, self._guessing)
+        self._is_filling = False
         self.batches = 0
         self.commands = 0
         self.refused = 0
@@ -77,16 +81,16 @@ class Lane:
     @property
     def is_full(self) -> bool:
         """Whether the next command would be refused: too many wait, or they wait for too long."""
-        queue = self._queue
-        if not queue:
+        waiting = self._next.pendings or self._queue
+        if not waiting:
             return False
-        waited_seconds = monotonic_seconds() - queue[0].queued_at_seconds
-        return waited_seconds > QUEUE_SECONDS_MAX or len(queue) >= self._queue_max
+        waited_seconds = monotonic_seconds() - waiting[0].queued_at_seconds
+        return waited_seconds > QUEUE_SECONDS_MAX or self.waiting >= self._queue_max
 
     @property
     def waiting(self) -> int:
         """How many commands wait for the next batch."""
-        return len(self._queue)
+        return len(self._next.pendings) + len(self._queue)
 
     async def start(self) -> None:
         """Connect and begin to take commands."""
@@ -106,7 +110,7 @@ class Lane:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for pending in self._queue:
+        for pending in (*self._next.pendings, *self._queue):
             pending.fail(UnavailableError("The server is stopping.", retry_after_seconds=1))
         if self._connection is not None and not self._connection.is_closed():
             with contextlib.suppress(Exception):
@@ -122,22 +126,31 @@ class Lane:
             self.refused += 1
             raise overloaded()
         self._queue.append(pending)
+        self._fill_soon()
         if not self._wake.is_set():
             self._wake.set()
 
     async def _run(self) -> None:
         while True:
-            if not self._queue:
+            if not self._queue and not self._next.pendings:
                 if self._is_stopping:
                     return
                 self._wake.clear()
                 await self._wake.wait()
                 # Whoever else is ready in this turn of the loop joins the batch.
                 await asyncio.sleep(0)
+            await self._plan_anew()
+            while self._fill():  # noqa: ASYNC110 - a turn of the loop for others, not a wait
+                await asyncio.sleep(0)
+            opened = self._next
+            if not opened.pendings:
                 continue
-            self._running = self._take()
+            self._next = OpenBatch(self._parts, self._guessing, opened)
+            self._running = opened.pendings
+            if self._queue:
+                self._fill_soon()
             try:
-                await self._process(self._running)
+                await self._process(opened)
             except Exception:
                 log.exception("lane_failed")
                 for pending in self._running:
@@ -145,15 +158,30 @@ class Lane:
                         pending.fail(as_problem(RuntimeError()))
             self._running = []
 
-    def _take(self) -> list[Pending]:
-        batch: list[Pending] = []
-        while self._queue and len(batch) < self._batch_max:
-            if self._one_customer and batch and self._queue[0].customer_id != batch[0].customer_id:
-                break
-            pending = self._queue.popleft()
-            if not pending.future.done():
-                batch.append(pending)
-        return batch
+    def _has_room_for(self, pending: Pending) -> bool:
+        first = self._next.pendings
+        if len(first) >= self._batch_max:
+            return False
+        return not (self._one_customer and first and first[0].customer_id != pending.customer_id)
+
+    def _fill(self) -> bool:
+        """Decide some of those who are queued; whether there is more to do. Checks come between two calls."""
+        for _ in range(SLICE):
+            if not self._queue or not self._has_room_for(self._queue[0]):
+                return False
+            self._next.add(self._queue.popleft())
+        return bool(self._queue) and self._has_room_for(self._queue[0])
+
+    def _fill_soon(self) -> None:
+        if not self._is_filling:
+            self._is_filling = True
+            asyncio.get_running_loop().call_soon(self._fill_on)
+
+    def _fill_on(self) -> None:
+        """Decide those who come while the batch before them is written."""
+        self._is_filling = False
+        if self._fill():
+            self._fill_soon()
 
     async def _connect(self) -> Connection:
         connection = self._connection
@@ -171,21 +199,36 @@ class Lane:
                 return self._connection
         raise AssertionError
 
-    async def _process(self, batch: list[Pending]) -> None:
-        if not batch:
-            return
+    async def _plan_anew(self) -> None:
+        """A plan made for an empty table stays in use while the table grows: the 1st, 2nd, 4th, ... batch plans
+        anew, until the statistics of a grown table do.
+        """
+        number = self.batches + 1
+        connection = self._connection
+        if number & (number - 1) == 0 and connection is not None and not connection.is_closed():
+            # Whatever is wrong with the connection, the batch meets it too.
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await forget_plans(connection)
+
+    async def _process(self, opened: OpenBatch) -> None:
+        try:
+            await self._write(opened)
+        finally:
+            opened.give_up()
+            opened.is_ended = True
+
+    async def _write(self, opened: OpenBatch) -> None:
+        batch = opened.pendings
         self.batches += 1
         self.commands += len(batch)
         try:
             connection = await self._connect()
-            if self.batches & (self.batches - 1) == 0:
-                # A plan made for an empty table stays in use while the table grows: the 1st, 2nd, 4th, ...
-                # batch plans anew, until the statistics of a grown table do.
-                await forget_plans(connection)
-            deferred = await run_batch(connection, batch, self._parts, self._guessing)
+            deferred = await run_batch(connection, opened, self._parts, self._guessing)
         except CommitUnknownError:
+            opened.give_up()
             self._settle([pending for pending in batch if not pending.is_final])
         except Exception as error:  # noqa: BLE001 - each command meets its own error below
+            opened.give_up()
             await self._process_failed([pending for pending in batch if not pending.is_final], error)
         else:
             for pending in reversed(deferred):
@@ -198,16 +241,17 @@ class Lane:
         self._parts.cache_forget(batch)
         for pending in batch:
             pending.outcome = None
+            pending.ran.clear()
         if len(batch) != 1:
             for pending in batch:
                 if not pending.future.done():
-                    await self._process([pending])
+                    await self._process(self._alone(pending))
             return
         [pending] = batch
         pending.tries += 1
         is_lost = isinstance(error, (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError))
         if pending.tries < TRIES_MAX and (is_lost or isinstance(error, _RETRIABLE)):
-            await self._process(batch)
+            await self._process(self._alone(pending))
             return
         if isinstance(error, PoisonedBatchError) and error.__cause__ is not None:
             error = error.__cause__ if isinstance(error.__cause__, Exception) else error
@@ -216,11 +260,17 @@ class Lane:
             log.error("command_failed", exc_info=error, command=type(pending.submission.command).__name__)
         pending.fail(problem)
 
+    def _alone(self, pending: Pending) -> OpenBatch:
+        opened = OpenBatch(self._parts, self._guessing)
+        opened.add(pending)
+        return opened
+
     def _settle(self, batch: list[Pending]) -> None:
         """COMMIT's outcome is unknown: run again, where the key under the lock tells what happened."""
         self._parts.cache_forget(batch)
         for pending in reversed(batch):
             pending.outcome = None
+            pending.ran.clear()
             if pending.submission.key is None and pending.submission.command.is_money:
                 pending.fail(
                     UnavailableError(
@@ -239,7 +289,7 @@ class Lane:
             await asyncio.sleep(WATCH_SECONDS)
             now_seconds = monotonic_seconds()
             first: dict[bytes, Pending] = {}
-            for pending in (*self._running, *self._queue):
+            for pending in (*self._running, *self._next.pendings, *self._queue):
                 if pending.is_final:
                     continue
                 key = pending.submission.key

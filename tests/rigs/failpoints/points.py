@@ -43,9 +43,9 @@ CARRIERS = (
     Carrier("services.webhook_delivery", "claim_lanes", ""),
 )
 
-# A command on a customer whom the server remembers: decided first, then one call, or locks that are compared.
+# A command on a customer whom the server remembers: decided as it comes, then one call, or locks that are compared.
 REMEMBERED = (
-    Point("remembered: after the recall", "engine.environment_batch", "EnvironmentBatch.recall", AFTER),
+    Point("remembered: decided, before the write", "engine.batch", "_write_remembered", BEFORE),
     Point("remembered: locks compared", "engine.environment_batch", "EnvironmentBatch.still_holds", AFTER),
     Point("remembered: before the one call", "engine.batch", "write_known", BEFORE),
     Point("remembered: the one call sent", "engine.batch", "write_known", SENT),

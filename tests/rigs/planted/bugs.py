@@ -80,6 +80,14 @@ _ALL = (
         _sql(" and c.id = u.id and c.version = u.known_version;", " and c.id = u.id;"),
         "tests/engine/test_remembered.py",
     ),
+    _bug(
+        "what was decided on a batch that was not written is written",
+        "P1 P2 P3",
+        "engine.open_batch",
+        "if before is not None and not before.was_written:",
+        "if before is None and self.was_written:",
+        "tests/engine/test_open_batch.py",
+    ),
     Bug(
         "rerun without looking the key up",
         ("P4", "P7"),
