@@ -4,7 +4,8 @@
 
 First the top: 128 connections, each asks again when it has its answer. Then twice as many requests a second as that,
 whatever becomes of them, with checks on connections of their own beside them. What cannot be taken must be refused by
-503 with Retry-After, without the taken becoming fewer, and checks must stay fast.
+503 with Retry-After, without the taken becoming fewer, and checks must stay fast. A raw ASGI application of its own
+process, asked as seldom, shows what of that is the machine's.
 """
 
 from __future__ import annotations
@@ -21,15 +22,23 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from load import MissingToolError, Result, cpu_seconds, run_wrk, spent
-from measuring import describe, postmaster_of
-from world import Tenant, create_tenant, end_by_signal, fill, make_prices, read_metrics, serving
+from load import MissingToolError, cpu_seconds, spent
+from measuring import check_beside_hello, describe, postmaster_of
+from world import (
+    Tenant,
+    create_tenant,
+    end_by_signal,
+    fill,
+    make_prices,
+    read_metrics,
+    serving,
+    serving_hello,
+)
 
 from quotastack.runtime.embedded import Cluster
 
 CUSTOMERS = 10_000
 FACTOR = 2.0
-CHECK_CONNECTIONS = 16
 CHECK_P99_MS = 5.0
 THROUGHPUT_SHARE = 0.9
 WATCHED = ("quotastack_engine_waiting", "quotastack_webhook_in_flight", "quotastack_cache_bytes")
@@ -67,8 +76,11 @@ class Watch(threading.Thread):
 class Degradation:
     """One server under load."""
 
-    def __init__(self, base_url: str, pid: int, postmaster: int, tenant: Tenant, seconds: int) -> None:
+    def __init__(
+        self, base_url: str, hello_url: str, pid: int, postmaster: int, tenant: Tenant, seconds: int
+    ) -> None:
         self.base_url = base_url
+        self.hello_url = hello_url
         self.pids = pid, postmaster
         self.tenant = tenant
         self.seconds = seconds
@@ -84,7 +96,9 @@ class Degradation:
         watch = Watch(self.base_url)
         watch.start()
         running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-        checks = self.check()
+        checks, hello = check_beside_hello(
+            self.base_url, self.hello_url, self.tenant.test_key, customers=CUSTOMERS, seconds=self.seconds
+        )
         told, _ = running.communicate(timeout=120)
         most = watch.end()
         used = [spent(b, cpu_seconds(pid)) for b, pid in zip(before, self.pids, strict=True)]
@@ -102,25 +116,15 @@ class Degradation:
                 "p99_ms": checks.p99_us / 1_000,
                 "errors": checks.errors,
             },
+            "hello": {"p50_ms": hello.p50_us / 1_000, "p99_ms": hello.p99_us / 1_000},
             "most": most,
         }
         return result
 
-    def check(self) -> Result:
-        """Checks now and then, from a second after the load began."""
-        environment = {"BENCH_API_KEY": self.tenant.test_key, "BENCH_CUSTOMERS": str(CUSTOMERS)}
-        return run_wrk(
-            "check_paced",
-            url=self.base_url,
-            connections=CHECK_CONNECTIONS,
-            seconds=self.seconds,
-            environment=environment,
-        )
-
 
 def show(name: str, result: dict[str, Any]) -> None:
     """One run, for a reader."""
-    checks = result["checks"]
+    checks, hello = result["checks"], result["hello"]
     print(
         f"{name}: offered {result['offered_per_second']:,.0f}/s, taken {result['taken_per_second']:,.0f}/s,"
         f" refused {result['refused_per_second']:,.0f}/s, statuses {result['statuses']}\n"
@@ -128,7 +132,7 @@ def show(name: str, result: dict[str, Any]) -> None:
         f"  connections {result['connections']}, not sent {result['unsent']}, lost {result['lost']},"
         f" unanswered {result['unanswered']}, 503 without Retry-After {result['without_retry_after']}\n"
         f"  checks {checks['per_second']:,.0f}/s p50 {checks['p50_ms']:.2f} ms p99 {checks['p99_ms']:.2f} ms"
-        f" errors {checks['errors']}\n"
+        f" errors {checks['errors']}; raw application p50 {hello['p50_ms']:.2f} ms p99 {hello['p99_ms']:.2f} ms\n"
         f"  CPU seconds: server {result['server_cpu_seconds']}, database {result['database_cpu_seconds']},"
         f" generator {result['generator_cpu_seconds']}; most {result['most']}",
         flush=True,
@@ -148,8 +152,8 @@ def measure(seconds: int) -> dict[str, Any]:
                 make_prices(base_url, key)
             asyncio.run(fill(data, tenant, CUSTOMERS))
             postmaster = postmaster_of(data)
-            with serving(data) as (base_url, pid):
-                world = Degradation(base_url, pid, postmaster, tenant, seconds)
+            with serving(data) as (base_url, pid), serving_hello() as hello_url:
+                world = Degradation(base_url, hello_url, pid, postmaster, tenant, seconds)
                 world.load(rate=0, skip=2)
                 top = world.load(rate=0, skip=1)
                 show("top", top)

@@ -24,8 +24,19 @@ from typing import Any, Final
 
 from growth_fill import ACTIVE, ROWS_EACH, add_ballast, add_blocks, count_due, make_due, make_small
 from load import MissingToolError, Result
-from measuring import Served, describe, load, postmaster_of
-from world import Tenant, call, end_by_signal, find_caller, grant, in_waves, opened, serving, tidy
+from measuring import Paced, Served, check_beside_hello, describe, load, postmaster_of
+from world import (
+    Tenant,
+    call,
+    end_by_signal,
+    find_caller,
+    grant,
+    in_waves,
+    opened,
+    serving,
+    serving_hello,
+    tidy,
+)
 
 from quotastack.runtime.embedded import Cluster
 from quotastack.services.verification import verify_customer
@@ -179,15 +190,28 @@ class Growth:
 
     def measure_sweep(self, world: World, served: Served) -> None:
         """Checks on cached customers before and while time changes many others."""
-        calm = load(served, "check_paced", connections=16, seconds=self.seconds)
-        asyncio.run(make_due(world.cluster, self.due))
-        before, started = asyncio.run(count_due(world.cluster)), time.monotonic()
-        busy = load(served, "check_paced", connections=16, seconds=self.seconds)
-        swept = before - asyncio.run(count_due(world.cluster))
+        with serving_hello() as hello_url:
+
+            def ask() -> Paced:
+                return check_beside_hello(
+                    served.base_url, hello_url, served.key, customers=ACTIVE, seconds=self.seconds
+                )
+
+            calm = ask()
+            asyncio.run(make_due(world.cluster, self.due))
+            before, started = asyncio.run(count_due(world.cluster)), time.monotonic()
+            busy = ask()
+            swept = before - asyncio.run(count_due(world.cluster))
+        figures = {
+            f"{when}_{what}_{part}_ms": getattr(result, f"{part}_us") / 1000
+            for when, paced in (("calm", calm), ("swept", busy))
+            for what, result in (("check", paced.checks), ("raw", paced.hello))
+            for part in ("p50", "p99")
+        }
         self.note(
-            f"check while {self.due:,} due customers are swept", swept_per_second=swept / (time.monotonic() - started),
-            calm_p50_ms=calm.p50_us / 1000, calm_p99_ms=calm.p99_us / 1000, swept_p50_ms=busy.p50_us / 1000,
-            swept_p99_ms=busy.p99_us / 1000, due_before=before, due_after=before - swept,
+            f"check while {self.due:,} due customers are swept",
+            swept_per_second=swept / (time.monotonic() - started), due_before=before, due_after=before - swept,
+            **figures,
         )  # fmt: skip
 
     def measure_pages(self, served: Served) -> None:

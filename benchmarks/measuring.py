@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,6 +15,9 @@ from typing import Any, Final, NamedTuple
 from load import Result, cpu_seconds, run_wrk, spent
 from world import read_metrics
 
+CHECK_CONNECTIONS: Final = 16
+# Enough to see what the machine makes a request wait, too few to be a load.
+HELLO_CONNECTIONS: Final = 4
 BATCH_METRICS: Final = ("quotastack_engine_commands_total", "quotastack_engine_batches_total")
 
 _serials = itertools.count(1)
@@ -26,6 +30,13 @@ class Served(NamedTuple):
     pid: int
     postmaster: int
     key: str
+
+
+class Paced(NamedTuple):
+    """Checks of callers who ask now and then, and the raw application asked as seldom at the same time."""
+
+    checks: Result
+    hello: Result
 
 
 def postmaster_of(data: Path) -> int:
@@ -54,6 +65,22 @@ def load(
         load_us=result.load_us / scale,
         batch=commands / batches if batches else 0.0,
     )
+
+
+def check_beside_hello(base_url: str, hello_url: str, key: str, *, customers: int, seconds: int) -> Paced:
+    """Ask for checks now and then, and beside it the raw application, a process of its own that does nothing else.
+
+    What the raw application takes is lost to the machine: to who else wants the cores, and when each of them gets one.
+    """
+    known = {"BENCH_API_KEY": key, "BENCH_CUSTOMERS": str(customers)}
+
+    def ask(script: str, url: str, connections: int) -> Result:
+        return run_wrk(script, url=url, connections=connections, seconds=seconds, environment=known)
+
+    with ThreadPoolExecutor(1) as beside:
+        hello = beside.submit(ask, "hello_paced", hello_url, HELLO_CONNECTIONS)
+        checks = ask("check_paced", base_url, CHECK_CONNECTIONS)
+        return Paced(checks, hello.result())
 
 
 def describe(**figures: Any) -> dict[str, Any]:
