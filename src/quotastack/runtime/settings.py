@@ -96,11 +96,6 @@ class Settings(BaseSettings):
     def _make_absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else Path(os.path.abspath(value.expanduser()))  # noqa: PTH100 - keeps links
 
-    @property
-    def lane_count(self) -> int:
-        """Lanes follow cores, one for every two: fewer lanes make bigger batches and fewer commits."""
-        return self.lanes or max(1, (os.cpu_count() or 1) // 2)
-
 
 def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """Read the settings; ``overrides`` come from the command line and win, None means not given.
