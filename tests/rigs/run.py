@@ -40,7 +40,7 @@ _counted = re.compile(r"(\d+) (passed|failed|error)")
 class Rig(NamedTuple):
     """Tests that prove promises. ``form`` tells in which runs: ``ci`` in all, ``short``, ``long``.
 
-    A narrow one keeps one processor busy and measures no time: in the long form two of them run at once.
+    A narrow one keeps one processor busy and measures no time: two of them run at once.
     """
 
     name: str
@@ -207,8 +207,8 @@ class Run:
         }
 
     def run(self) -> None:
-        """All of them: in the long form the narrow ones first, two at once."""
-        narrow = [rig for rig in self.rigs if rig.is_narrow and self.told["form"] == "long"]
+        """All of them: the narrow ones first, two at once."""
+        narrow = [rig for rig in self.rigs if rig.is_narrow]
         with ThreadPoolExecutor(2) as pool:
             for _ in pool.map(self.run_one, narrow):
                 pass
