@@ -21,6 +21,9 @@ BACKLOG: Final = 2048
 BIND_ATTEMPTS: Final = 20
 BIND_WAIT_SECONDS: Final = 0.1
 ANSWER_SECONDS: Final = 30
+# The loop accepts one connection of a listening socket in each of its turns, and under load there are two hundred turns
+# a second. As so many duplicates of the socket it accepts as many.
+ACCEPTED_EACH_TURN: Final = 8
 
 # A socket that listens on all addresses is reached on the machine itself by its loopback address.
 LOOPBACKS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -84,6 +87,11 @@ async def bind(host: str, port: int) -> socket.socket:
         else:
             return listener
     raise AssertionError("the last attempt returns or raises")
+
+
+def accept_often(listener: socket.socket) -> list[socket.socket]:
+    """The socket and duplicates of it, to be served all: connections that come at once do not wait for a turn each."""
+    return [listener, *(listener.dup() for _ in range(ACCEPTED_EACH_TURN - 1))]
 
 
 async def wait_until_answered(listener: socket.socket, stop: asyncio.Event) -> None:

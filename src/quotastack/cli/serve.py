@@ -10,7 +10,7 @@ from typing import Final
 
 from quotastack.cli.background import run_process
 from quotastack.cli.first_start import FirstStart, announce, prepare_first_start
-from quotastack.cli.listening import base_url, bind, make_server, wait_until_answered
+from quotastack.cli.listening import accept_often, base_url, bind, make_server, wait_until_answered
 from quotastack.cli.stopping import Stopper
 from quotastack.cli.supervisor import supervise
 from quotastack.runtime.bootstrap import Installation, open_installation
@@ -58,7 +58,7 @@ async def _serve(
         first_start = await prepare_first_start(services, url=url)
         stopper.has_started(server)
         announce(settings, url, first_start)
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=accept_often(listener))
 
 
 async def _prepare_before_workers(

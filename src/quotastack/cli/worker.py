@@ -8,7 +8,7 @@ import socket
 from typing import Final
 
 from quotastack.cli.background import run_process
-from quotastack.cli.listening import make_server
+from quotastack.cli.listening import accept_often, make_server
 from quotastack.cli.stopping import Stopper
 from quotastack.runtime.bootstrap import connect_as_worker
 from quotastack.runtime.settings import Settings
@@ -26,7 +26,7 @@ async def work_until_stopped(settings: Settings, *, descriptor: int, parent_pid:
                 server = make_server(settings, services)
                 stopper.has_started(server)
                 watching = asyncio.create_task(_watch_parent(parent_pid, stopper), name="watch-parent")
-                await server.serve(sockets=[socket.socket(fileno=descriptor)])
+                await server.serve(sockets=accept_often(socket.socket(fileno=descriptor)))
                 watching.cancel()
         except asyncio.CancelledError:
             if not stopper.requested.is_set():
