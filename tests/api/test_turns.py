@@ -13,6 +13,7 @@ from quotastack.api import turns
 from quotastack.api.app import create_app
 from quotastack.api.http_protocol import HttpProtocol
 from quotastack.api.routing import BoundRoute, Request, Response, Route
+from quotastack.runtime import slices
 from quotastack.services.tenants import create_tenant
 
 HEAD = b" HTTP/1.1\r\nHost: here\r\nContent-Length: 2\r\n\r\n"
@@ -52,7 +53,9 @@ class Server:
 
     def __init__(self, app: Any = None) -> None:
         self.app = app or self
-        self.turns = turns.Turns([_bound("POST", "/v1/usage", is_shed=True), _bound("GET", "/v1/check")])
+        self.turns = turns.Turns(
+            [_bound("POST", "/v1/usage", is_shed=True), _bound("GET", "/v1/check")], slices.Slices()
+        )
         self.served: list[tuple[str, str]] = []
         self.late: list[bool] = []
         self._state = SimpleNamespace(connections=set(), default_headers=[], total_requests=0)
@@ -89,6 +92,7 @@ def _bound(method: Any, path: str, *, is_shed: bool = False) -> BoundRoute:
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     # No time at all: of what may wait, the first of each turn is served in it, and no more.
     monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 0.0)
     return lambda story: asyncio.run(story(Server()))
 
 
@@ -151,6 +155,7 @@ def test_who_is_late_gets_503_and_who_comes_then_is_served(
     database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 0.0)
     monkeypatch.setattr(turns, "LATE_SECONDS", 0.05)
 
     async def story() -> None:

@@ -103,7 +103,7 @@ class Application:
     def __init__(self, services: Services, routes: Iterable[Route]) -> None:
         self.services = services
         self.table = RouteTable(routes)
-        self.turns = Turns(self.table.bound)
+        self.turns = Turns(self.table.bound, services.engine.slices)
         for bound in self.table.bound:
             bound.reads = Readers(bound)
         self._keys = KeyRing(services)

@@ -67,7 +67,9 @@ class HttpProtocol(asyncio.Protocol):
         self._loop = _loop or asyncio.get_event_loop()
         self._state = server_state
         self._idle_seconds = config.timeout_keep_alive
-        self._parser = httptools.HttpRequestParser(self)
+        # The parser holds this and this the parser: cut when the connection is lost, since nobody looks for cycles that
+        # have lived for long.
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         # What follows a request that closes the connection is nobody's; without this it would be an error.
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._transport: Transport
@@ -116,6 +118,7 @@ class HttpProtocol(asyncio.Protocol):
             if request is not None:
                 request.is_lost = True
         self._incoming = None
+        self._parser = None
         self._wake()
 
     def data_received(self, data: bytes) -> None:
@@ -137,11 +140,12 @@ class HttpProtocol(asyncio.Protocol):
 
     def _parse(self, data: bytes) -> None:
         """Parse, serve what is complete; a head that is still not complete is measured and timed."""
-        if self._refusal is not None:
+        parser = self._parser
+        if self._refusal is not None or parser is None:
             return
         self._chunk_bytes = len(data)
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             # Answered as the plain request that it is too, and closed: what follows would be another protocol's.
             pass
@@ -227,6 +231,7 @@ class HttpProtocol(asyncio.Protocol):
             if size > HEAD_MAX_BYTES:
                 raise HeadTooLargeError
         parser = self._parser
+        assert parser is not None
         request.verb = parser.get_method().decode("ascii")
         request.keep_alive = (
             parser.should_keep_alive() and parser.get_http_version() == "1.1" and not parser.should_upgrade()

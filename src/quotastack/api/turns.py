@@ -2,7 +2,8 @@
 
 In one turn the loop reads every socket that has something to read. When hundreds do, a check that comes meanwhile
 would wait until all of them are parsed and decoded. So requests of routes marked ``is_shed`` are served for a bounded
-time of each turn, the rest of them in later turns in the order in which they came; all others are served at once.
+time of each turn, the rest of them one by one in the slices of later turns in the order in which they came; all
+others are served at once.
 Who has waited here for too long is told so (``is_late``) and can be refused at little cost: the line stays short.
 """
 
@@ -15,8 +16,9 @@ from typing import Final, Protocol
 
 from quotastack.api.routing import BoundRoute
 from quotastack.runtime.clock import monotonic_seconds
+from quotastack.runtime.slices import Slices
 
-# Shorter turns cost the loop more looks at its sockets, longer ones cost every check.
+# How long those are served at once who come in a turn that finds nobody waiting.
 TURN_SECONDS: Final = 0.001
 # Who waited for so long before anything was read comes to a server that cannot keep up.
 LATE_SECONDS: Final = 0.1
@@ -33,7 +35,7 @@ class Waiting(Protocol):
 class Turns:
     """The time that requests which may wait have in each turn of the loop, and those that wait for a later one."""
 
-    def __init__(self, routes: Iterable[BoundRoute]) -> None:
+    def __init__(self, routes: Iterable[BoundRoute], slices: Slices) -> None:
         # How the requests begin that may wait. A request to a path that goes on like one of these may wait, too.
         self.beginnings: Final = tuple(
             sorted(
@@ -46,6 +48,7 @@ class Turns:
         )
         # Whether the request that is served now has waited for longer than ``LATE_SECONDS``.
         self.is_late = False
+        self._slices = slices
         # Each with the instant at which it came.
         self._waiting: deque[tuple[Waiting, float]] = deque()
         self._is_counting = False
@@ -58,6 +61,8 @@ class Turns:
             return True
         now_seconds = monotonic_seconds()
         if self._waiting or now_seconds >= self._ends_at_seconds:
+            if not self._waiting:
+                self._slices.add(self._serve_next)
             self._waiting.append((connection, now_seconds))
             return False
         return True
@@ -65,24 +70,19 @@ class Turns:
     def _begin(self) -> None:
         self._is_counting = True
         self._ends_at_seconds = monotonic_seconds() + TURN_SECONDS
-        asyncio.get_running_loop().call_soon(self._go_on)
+        asyncio.get_running_loop().call_soon(self._end)
 
-    def _go_on(self) -> None:
-        """The next turn: those that wait come before those that are found in it."""
-        if not self._waiting:
-            self._is_counting = False
-            return
-        self._begin()
+    def _end(self) -> None:
+        self._is_counting = False
+
+    def _serve_next(self) -> bool:
+        """One of those who wait; whether there are more."""
         waiting = self._waiting
-        now_seconds = monotonic_seconds()
+        connection, since_seconds = waiting[0]
+        self.is_late = monotonic_seconds() - since_seconds > LATE_SECONDS
         try:
-            # One at least, however long the turn has been already.
-            while True:
-                connection, since_seconds = waiting.popleft()
-                self.is_late = now_seconds - since_seconds > LATE_SECONDS
-                connection.serve_late()
-                now_seconds = monotonic_seconds()
-                if not waiting or now_seconds >= self._ends_at_seconds:
-                    return
+            connection.serve_late()
         finally:
             self.is_late = False
+            waiting.popleft()
+        return bool(waiting)

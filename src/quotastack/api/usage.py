@@ -186,7 +186,8 @@ def _try_read(value: Any) -> BatchEvent | ProblemError:
     try:
         return _read_event(value)
     except ProblemError as refusal:
-        return refusal
+        # Kept among the events, it would hold the frame that keeps them.
+        return refusal.with_traceback(None)
 
 
 async def post_batch(request: Request) -> Response:

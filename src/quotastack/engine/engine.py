@@ -24,6 +24,7 @@ from quotastack.engine.listener import Listener
 from quotastack.engine.submission import Outcome, Pending, Submission, Ticket
 from quotastack.runtime.clock import monotonic_seconds
 from quotastack.runtime.random_ids import new_id, new_salt
+from quotastack.runtime.slices import Slices
 from quotastack.runtime.telemetry import (
     CACHE_BYTES,
     CACHE_ENTRIES,
@@ -52,13 +53,14 @@ READ_SECONDS_MAX = 4.0
 
 
 class Engine:
-    """The lanes, the cache and the listener of one process."""
+    """The lanes, the cache and the listener of one process; ``slices`` is for all long work of its loop."""
 
     def __init__(self, settings: Settings, *, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
         self.process_id = new_id().replace("-", "")
         self.cache = StateCache(settings.cache_bytes)
+        self.slices = Slices()
         self.environments = Environments(database, clock)
         self.listener = Listener(
             database, cache=self.cache, environments=self.environments, process_id=self.process_id
@@ -70,6 +72,7 @@ class Engine:
             Lane(
                 database,
                 parts,
+                self.slices,
                 batch_max=settings.batch_max,
                 queue_max=settings.queue_max,
                 one_customer=settings.batch_scope == "customer",

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from quotastack.runtime.database import Connection
 
 # Commands that are decided, or answered, in one turn of the loop.
-SLICE: Final = 16
+SLICE: Final = 8
 
 log = structlog.get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -328,7 +328,8 @@ class EnvironmentBatch:
         except (ProblemError, AmountOverflowError) as refusal:
             if draft.writes != writes:
                 raise PoisonedBatchError from refusal
-            pending.outcome = as_problem(refusal)
+            # Its traceback holds this frame and so the pending, which holds it.
+            pending.outcome = as_problem(refusal).with_traceback(None)
             return
         except Exception as bug:
             raise PoisonedBatchError from bug

@@ -16,7 +16,7 @@ import structlog
 
 from quotastack.core.errors import IdempotencyKeyInFlightError, UnavailableError
 from quotastack.engine.batch import CommitUnknownError, Guessing, run_batch
-from quotastack.engine.environment_batch import SLICE, BatchParts, PoisonedBatchError
+from quotastack.engine.environment_batch import BatchParts, PoisonedBatchError
 from quotastack.engine.environments import UnknownEnvironmentError
 from quotastack.engine.open_batch import OpenBatch
 from quotastack.engine.submission import as_problem
@@ -26,6 +26,7 @@ from quotastack.store.batches import forget_plans
 if TYPE_CHECKING:
     from quotastack.engine.submission import Pending
     from quotastack.runtime.database import Connection, Database
+    from quotastack.runtime.slices import Slices
 
 DEADLINE_SECONDS: Final = 4.2
 SAME_KEY_SECONDS: Final = 10.0
@@ -57,10 +58,18 @@ class Lane:
     """One queue, one connection, one transaction at a time."""
 
     def __init__(
-        self, database: Database, parts: BatchParts, *, batch_max: int, queue_max: int, one_customer: bool
+        self,
+        database: Database,
+        parts: BatchParts,
+        slices: Slices,
+        *,
+        batch_max: int,
+        queue_max: int,
+        one_customer: bool,
     ) -> None:
         self._database = database
         self._parts = parts
+        self._slices = slices
         self._batch_max = batch_max
         self._queue_max = queue_max
         self._one_customer = one_customer
@@ -140,15 +149,15 @@ class Lane:
                 # Whoever else is ready in this turn of the loop joins the batch.
                 await asyncio.sleep(0)
             await self._plan_anew()
-            while self._fill():  # noqa: ASYNC110 - a turn of the loop for others, not a wait
+            while self._has_more():
+                self._fill_soon()
                 await asyncio.sleep(0)
             opened = self._next
             if not opened.pendings:
                 continue
             self._next = OpenBatch(self._parts, self._guessing, opened)
             self._running = opened.pendings
-            if self._queue:
-                self._fill_soon()
+            self._fill_soon()
             try:
                 await self._process(opened)
             except Exception:
@@ -164,24 +173,22 @@ class Lane:
             return False
         return not (self._one_customer and first and first[0].customer_id != pending.customer_id)
 
-    def _fill(self) -> bool:
-        """Decide some of those who are queued; whether there is more to do. Checks come between two calls."""
-        for _ in range(SLICE):
-            if not self._queue or not self._has_room_for(self._queue[0]):
-                return False
-            self._next.add(self._queue.popleft())
+    def _has_more(self) -> bool:
+        """Whether one is queued who still fits into the next batch."""
         return bool(self._queue) and self._has_room_for(self._queue[0])
 
     def _fill_soon(self) -> None:
-        if not self._is_filling:
+        """Decide those who are queued, in the slices of the turns to come."""
+        if not self._is_filling and self._has_more():
             self._is_filling = True
-            asyncio.get_running_loop().call_soon(self._fill_on)
+            self._slices.add(self._fill)
 
-    def _fill_on(self) -> None:
-        """Decide those who come while the batch before them is written."""
-        self._is_filling = False
-        if self._fill():
-            self._fill_soon()
+    def _fill(self) -> bool:
+        """Decide the next of those who are queued; whether there is more to do."""
+        if self._has_more():
+            self._next.add(self._queue.popleft())
+        self._is_filling = self._has_more()
+        return self._is_filling
 
     async def _connect(self) -> Connection:
         connection = self._connection

@@ -98,7 +98,7 @@ async def record_batch(
         try:
             submit_then(submission, partial(gathering.put, index))
         except UnavailableError as full:
-            gathering.put(index, full)
+            gathering.put(index, full.with_traceback(None))
     await gathering.all
     for outcome in gathering.outcomes:
         if isinstance(outcome, Exception) and not isinstance(outcome, ProblemError):
