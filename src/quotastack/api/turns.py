@@ -20,6 +20,8 @@ from quotastack.runtime.slices import Slices
 
 # How long those are served at once who come in a turn that finds nobody waiting.
 TURN_SECONDS: Final = 0.001
+# In one step of a slice: more than the lanes decide meanwhile, or they would write batches of the few that were read.
+SERVED_AT_ONCE: Final = 4
 # Who waited for so long before anything was read comes to a server that cannot keep up.
 LATE_SECONDS: Final = 0.1
 
@@ -76,13 +78,14 @@ class Turns:
         self._is_counting = False
 
     def _serve_next(self) -> bool:
-        """One of those who wait; whether there are more."""
+        """Some of those who wait; whether there are more."""
         waiting = self._waiting
-        connection, since_seconds = waiting[0]
-        self.is_late = monotonic_seconds() - since_seconds > LATE_SECONDS
-        try:
-            connection.serve_late()
-        finally:
-            self.is_late = False
-            waiting.popleft()
+        for _ in range(min(len(waiting), SERVED_AT_ONCE)):
+            connection, since_seconds = waiting[0]
+            self.is_late = monotonic_seconds() - since_seconds > LATE_SECONDS
+            try:
+                connection.serve_late()
+            finally:
+                self.is_late = False
+                waiting.popleft()
         return bool(waiting)
