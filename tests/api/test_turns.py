@@ -93,6 +93,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     # No time at all: of what may wait, the first of each turn is served in it, and no more.
     monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
     monkeypatch.setattr(slices, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(turns, "SERVED_AT_ONCE", 1)
     return lambda story: asyncio.run(story(Server()))
 
 
@@ -156,6 +157,7 @@ def test_who_is_late_gets_503_and_who_comes_then_is_served(
 ) -> None:
     monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
     monkeypatch.setattr(slices, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(turns, "SERVED_AT_ONCE", 1)
     monkeypatch.setattr(turns, "LATE_SECONDS", 0.05)
 
     async def story() -> None:

@@ -43,6 +43,11 @@ def burn_order(block: Block, *, is_descending: bool) -> BurnOrder:
     )
 
 
+def in_burn_order(blocks: Iterable[Block], *, is_descending: bool) -> tuple[Block, ...]:
+    """Blocks of one unit, the first to burn first."""
+    return tuple(sorted(blocks, key=lambda block: burn_order(block, is_descending=is_descending)))
+
+
 def is_spendable(block: Block, now: datetime) -> bool:
     """Whether a new charge may draw from an active block: not locked, not kept, its expiry not come.
 

@@ -282,8 +282,8 @@ class AutoTopup(msgspec.Struct, frozen=True, kw_only=True):
 class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     """One customer at ``version``.
 
-    ``blocks`` are the active blocks by unit in burn order, ``pending_blocks`` those that start
-    later, in order of start. ``counters`` are the current ones by (metric, kind); ``holds`` the
+    ``blocks`` are the active blocks by unit in burn order (``is_descending`` tells which), ``pending_blocks`` those
+    that start later, in order of start. ``counters`` are the current ones by (metric, kind); ``holds`` the
     active ones by id. ``due_at`` is at or before the next instant at which time changes the state
     (never after it); ``written_due_at`` is what the table of the sweep says. ``last_entry_at``
     bounds the clock: no entry is older than its predecessor.
@@ -297,6 +297,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime = NEVER
     written_due_at: datetime = NEVER
     accounts: dict[str, Account] = {}
+    is_descending: bool = False
     blocks: dict[str, tuple[Block, ...]] = {}
     pending_blocks: tuple[Block, ...] = ()
     holds: dict[str, Hold] = {}

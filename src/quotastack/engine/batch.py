@@ -245,8 +245,13 @@ async def run_batch(
             deferred = _finish(opened.batches, opened.known)
         else:
             opened.forget()
-    if opened.rest:
-        deferred += _finish(await _run_read(tx, opened.rest, parts), opened.rest)
+    rest = opened.rest
+    if deferred:
+        put_off = {pending.place for pending in deferred}
+        deferred += [pending for pending in rest if pending.place in put_off]
+        rest = [pending for pending in rest if pending.place not in put_off]
+    if rest:
+        deferred += _finish(await _run_read(tx, rest, parts), rest)
     return deferred
 
 

@@ -88,6 +88,8 @@ class EnvironmentBatch:
         self.drafts: dict[str, Draft] = {}
         self.created: dict[str, CustomerState] = {}
         self.deferred: list[Pending] = []
+        # The places of those: whoever follows there is put off, too, and one customer's commands keep their order.
+        self.put_off: set[tuple[str, str | None, str | None]] = set()
         # Customers for whom time has been let happen: what is due next is known of them only.
         self.advanced: set[str] = set()
         self.key_rows: list[tuple[Any, ...]] = []
@@ -241,6 +243,9 @@ class EnvironmentBatch:
         if replay is not None:
             pending.outcome = replay
             return
+        if self.put_off and pending.place in self.put_off:
+            self._defer(pending)
+            return
         draft = self.drafts.get(pending.customer_id or "")
         ref = pending.submission.customer
         if draft is not None and ref.external_id not in (None, draft.customer.external_id):
@@ -253,6 +258,7 @@ class EnvironmentBatch:
             self._decide_one(pending, draft)
 
     def _defer(self, pending: Pending, *, unresolved: bool = False) -> None:
+        self.put_off.add(pending.place)
         if unresolved:
             pending.customer_id = None
         self.deferred.append(pending)

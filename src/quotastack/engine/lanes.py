@@ -214,15 +214,14 @@ class Lane:
         connection = self._connection
         if number & (number - 1) == 0 and connection is not None and not connection.is_closed():
             # Whatever is wrong with the connection, the batch meets it too.
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with contextlib.suppress(Exception):
                 await forget_plans(connection)
 
     async def _process(self, opened: OpenBatch) -> None:
         try:
             await self._write(opened)
         finally:
-            opened.give_up()
-            opened.is_ended = True
+            opened.end()
 
     async def _write(self, opened: OpenBatch) -> None:
         batch = opened.pendings
@@ -238,10 +237,10 @@ class Lane:
             opened.give_up()
             await self._process_failed([pending for pending in batch if not pending.is_final], error)
         else:
-            for pending in reversed(deferred):
+            for pending in deferred:
                 pending.tries = 0
                 pending.outcome = None
-                self._queue.appendleft(pending)
+            self._put_back(deferred)
 
     async def _process_failed(self, batch: list[Pending], error: Exception) -> None:
         """Run the commands one by one, so that a bad one fails alone; nothing of them was written."""
@@ -275,7 +274,8 @@ class Lane:
     def _settle(self, batch: list[Pending]) -> None:
         """COMMIT's outcome is unknown: run again, where the key under the lock tells what happened."""
         self._parts.cache_forget(batch)
-        for pending in reversed(batch):
+        settled: list[Pending] = []
+        for pending in batch:
             pending.outcome = None
             pending.ran.clear()
             if pending.submission.key is None and pending.submission.command.is_money:
@@ -288,7 +288,18 @@ class Lane:
                 continue
             pending.is_settling = True
             pending.tries = 0
-            self._queue.appendleft(pending)
+            settled.append(pending)
+        self._put_back(settled)
+
+    def _put_back(self, pendings: list[Pending]) -> None:
+        """Queue before everybody else: what was decided for the next batch meanwhile is decided again behind them."""
+        if not pendings:
+            return
+        meanwhile = self._next
+        meanwhile.forget()
+        self._next = OpenBatch(self._parts, self._guessing)
+        self._queue.extendleft(reversed([*pendings, *meanwhile.pendings]))
+        self._fill_soon()
 
     async def _watch(self) -> None:
         """Answer commands that waited for too long; what became of them, their key tells later."""

@@ -38,7 +38,6 @@ class OpenBatch:
         # What is known: whether it was committed, None as long as nothing is known of that.
         self.was_written: bool | None = None
         self.has_begun = False
-        # Everybody here was answered or put off.
         self.is_ended = False
 
     @property
@@ -51,26 +50,36 @@ class OpenBatch:
         if pending.future.done():
             return
         self.pendings.append(pending)
+        self._take(pending)
+
+    def _take(self, pending: Pending) -> bool:
+        """Decide one or set it aside; False: something is wrong, and all are set aside."""
         try:
             batch = self._find_batch(pending)
             if batch is None:
                 self._strangers.add(pending.place)
                 self.rest.append(pending)
-                return
-            self.known.append(pending)
-            batch.decide_remembered(pending)
+            else:
+                self.known.append(pending)
+                batch.decide_remembered(pending)
         except Exception:  # noqa: BLE001 - whatever is wrong with it, it meets it again under the locks, alone
             self._guessing.note(was_right=False)
             self.forget()
+            return False
+        return True
 
     def begin(self) -> None:
         """No more is added, and the rows are collected: what was decided on a batch that was not written is
-        worth nothing.
+        worth nothing, and who was set aside because of it is looked at again.
         """
-        self.has_begun = True
         before, self._before = self._before, None
+        if any(pending.future.done() for pending in self.pendings):
+            self._drop_answered()
         if before is not None and not before.was_written:
             self.forget()
+        elif before is not None and self.rest:
+            self._look_again()
+        self.has_begun = True
         if not self.known:
             # Nothing was decided here, so nothing that was decided on it can be wrong.
             self.was_written = True
@@ -81,15 +90,40 @@ class OpenBatch:
             pending.outcome = None
             pending.needs.clear()
             pending.ran.clear()
+            self._strangers.add(pending.place)
         self.known.clear()
         self._by_environment.clear()
         self.rest = list(self.pendings)
         self._may_guess = False
 
+    def _drop_answered(self) -> None:
+        """Who was told that it takes too long, or has gone, is not carried out any more."""
+        if any(pending.future.done() for pending in self.known):
+            self.forget()
+        self.pendings = [pending for pending in self.pendings if not pending.future.done()]
+        self.rest = [pending for pending in self.rest if not pending.future.done()]
+
+    def _look_again(self) -> None:
+        """Decide those who are remembered by now: else whoever waits behind a stranger of before is one for ever."""
+        if self._may_guess is False:
+            return
+        aside, self.rest = self.rest, []
+        self._strangers.clear()
+        for pending in aside:
+            if not self._take(pending):
+                return
+
     def give_up(self) -> None:
         """Know that what was decided, unless it was written before, was not: nothing is to be built on it."""
         if self.was_written is None:
             self.was_written = False
+
+    def end(self) -> None:
+        """Everybody here was answered or put off."""
+        self.give_up()
+        self.is_ended = True
+        # It may have ended without having begun: the batches before would be kept as long as the database is away.
+        self._before = None
 
     def _find_batch(self, pending: Pending) -> EnvironmentBatch | None:
         """The batch that knows the customer, and all that the command needs of them; None: to be set aside."""
@@ -138,7 +172,7 @@ class OpenBatch:
         key = pending.submission.key
         if key is not None and key.digest in batch.keys:
             return False
-        return not any(deferred.place == pending.place for deferred in batch.deferred)
+        return pending.place not in batch.put_off
 
     def state_after(
         self, environment_id: str, customer_id: str, remembered: CustomerState | None

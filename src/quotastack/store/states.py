@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from quotastack.core.burn_down import burn_order
+from quotastack.core.burn_down import in_burn_order
 from quotastack.core.customer_state import (
     NEVER,
     Account,
@@ -116,10 +116,7 @@ def _blocks_by_unit(blocks: list[Block], *, is_descending: bool) -> dict[str, tu
     for block in blocks:
         if block.status == "active":
             units[block.unit].append(block)
-    return {
-        unit: tuple(sorted(found, key=lambda b: burn_order(b, is_descending=is_descending)))
-        for unit, found in units.items()
-    }
+    return {unit: in_burn_order(found, is_descending=is_descending) for unit, found in units.items()}
 
 
 def _decode_state(text: str, *, is_descending: bool) -> CustomerState:
@@ -136,6 +133,7 @@ def _decode_state(text: str, *, is_descending: bool) -> CustomerState:
         due_at=row.customer.created_at,
         written_due_at=row.written_due_at or NEVER,
         accounts={account.unit: account for account in row.accounts or ()},
+        is_descending=is_descending,
         blocks=_blocks_by_unit(blocks, is_descending=is_descending),
         pending_blocks=tuple(sorted(pending, key=lambda b: (b.effective_at, b.id))),
         holds={hold.id: hold for hold in row.holds or ()},
