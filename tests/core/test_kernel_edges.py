@@ -212,11 +212,13 @@ def test_a_draft_freezes_all_that_it_holds() -> None:
         "last_entry_at": START,
         "due_at": START + HOUR,
         "written_due_at": START + 2 * HOUR,
+        "is_descending": True,
     }  # fmt: skip
     state = replace(life.draft.freeze(), **filled)
     assert set(filled) | {"environment_id", "customer"} == set(state.__struct_fields__)
     for name in state.__struct_fields__:
-        assert getattr(Draft(state).freeze(), name) == getattr(state, name), name
+        frozen = Draft(state, priority_order="desc").freeze()
+        assert getattr(frozen, name) == getattr(state, name), name
     # The state's own due_at is exact: nothing has to be looked at before the first comparison.
     assert (Draft(state).is_due_stale, Draft(state).is_new, Draft(state).is_descending) == (
         False,

@@ -48,6 +48,11 @@ def in_burn_order(blocks: Iterable[Block], *, is_descending: bool) -> tuple[Bloc
     return tuple(sorted(blocks, key=lambda block: burn_order(block, is_descending=is_descending)))
 
 
+def order_anew(blocks: dict[str, tuple[Block, ...]], *, is_descending: bool) -> dict[str, tuple[Block, ...]]:
+    """A customer's blocks, loaded before the environment's order was changed, in the order of now."""
+    return {unit: in_burn_order(found, is_descending=is_descending) for unit, found in blocks.items()}
+
+
 def is_spendable(block: Block, now: datetime) -> bool:
     """Whether a new charge may draw from an active block: not locked, not kept, its expiry not come.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from quotastack.core.burn_down import burn_order, in_burn_order
+from quotastack.core.burn_down import burn_order, order_anew
 from quotastack.core.changes import Changes, LedgerEntry, OutboxEvent, Ran, UsageEvent
 from quotastack.core.customer_state import NEVER, Account, CustomerState
 from quotastack.core.derived_ids import derived_id
@@ -88,11 +88,7 @@ class Draft:
         self.accounts = state.accounts
         self.blocks = state.blocks
         if state.is_descending != self.is_descending:
-            # The environment's order has changed since the customer was loaded.
-            self.blocks = {
-                unit: in_burn_order(blocks, is_descending=self.is_descending)
-                for unit, blocks in state.blocks.items()
-            }
+            self.blocks = order_anew(state.blocks, is_descending=self.is_descending)
         self.pending_blocks = state.pending_blocks
         self.holds = state.holds
         self.counters = state.counters
