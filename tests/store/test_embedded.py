@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,16 +134,24 @@ def test_what_was_committed_survives_a_kill(cluster_of_its_own: Cluster) -> None
     assert cluster.restart_if_dead() is False
 
 
-def test_a_pid_file_that_names_a_stranger_is_stale(cluster_of_its_own: Cluster) -> None:
+def test_pid_files_that_name_a_stranger_are_stale(cluster_of_its_own: Cluster) -> None:
+    """Both that a killed server leaves: its own and its socket's."""
     cluster = cluster_of_its_own
     cluster.start_or_join()
-    text = (cluster.directory / "postmaster.pid").read_text()
+    files = [cluster.directory / "postmaster.pid", *cluster.directory.glob(".s.PGSQL.*.lock")]
+    assert len(files) == 2
+    texts = [file.read_text() for file in files]
     cluster.leave()
-    (cluster.directory / "postmaster.pid").write_text(text.replace(text.splitlines()[0], str(os.getpid()), 1))
-    again = Cluster(cluster.data)
-    assert again.start_or_join() is True
-    assert ask(again, "SELECT 1") == 1
-    again.leave()
+    # Somebody of the same account: of others PostgreSQL itself knows that they are not it.
+    account = choose_account(cluster.directory)
+    with subprocess.Popen(["sleep", "60"], **account.process_arguments()) as stranger:
+        for file, text in zip(files, texts, strict=True):
+            file.write_text(text.replace(text.splitlines()[0], str(stranger.pid), 1))
+        again = Cluster(cluster.data)
+        assert again.start_or_join() is True
+        assert ask(again, "SELECT 1") == 1
+        again.leave()
+        stranger.kill()
 
 
 def test_an_orphan_of_a_killed_process_is_joined_and_stopped(cluster_of_its_own: Cluster) -> None:

@@ -244,7 +244,7 @@ class Cluster:
         account.take_over(path)
 
     def _start(self, account: Account, binaries: Binaries) -> None:
-        self._remove_stale_pid_file()
+        self._remove_stale_locks()
         deadline = monotonic_seconds() + START_SECONDS
         with self._open_log() as log:
             while True:
@@ -345,10 +345,13 @@ class Cluster:
         pid = int(lines[0])
         return pid if is_postgres_of(pid, self.directory) else None
 
-    def _remove_stale_pid_file(self) -> None:
-        """A killed server leaves its pid file, and after a reboot the pid may be somebody else's."""
+    def _remove_stale_locks(self) -> None:
+        """A killed server leaves its pid in two files; its parent may not have collected it yet, and after a reboot
+        the pid may be somebody else's.
+        """
         if self._running_pid() is None:
             (self.directory / "postmaster.pid").unlink(missing_ok=True)
+            (self._socket_directory / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
 
     def _open_log(self) -> IO[bytes]:
         path = self.data / "postgres.log"
