@@ -1,6 +1,7 @@
 """Lanes: order per customer and endpoint, leases, several workers, and what a bad receiver does to others."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import msgspec
@@ -95,6 +96,8 @@ def test_a_dead_endpoint_delays_nobody_else(database: ScratchDatabase) -> None:
         async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await hanging.wait()
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
         dead = await asyncio.start_server(hang, "127.0.0.1", 0)
         async with DeliveryWorld(database, waits="600").opened() as world, Lab() as lab:

@@ -106,6 +106,8 @@ class Canary:
         with contextlib.suppress(OSError):
             await writer.drain()
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[int]:
@@ -241,6 +243,8 @@ def test_a_redirect_inside_is_not_followed() -> None:
             )
             await writer.drain()
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
         async with canary.listening() as port:
             server = await asyncio.start_server(redirect, "127.0.0.1", 0)
