@@ -21,6 +21,7 @@ import asyncpg
 
 from quotastack.api.metering import MetricBody, RuleBody
 from quotastack.core.customer_ref import CustomerRef
+from quotastack.core.errors import UnavailableError
 from quotastack.core.ids import EnvironmentId, TenantId
 from quotastack.core.overrides import PutOverride
 from quotastack.core.topups import GrantTopup
@@ -35,6 +36,7 @@ from quotastack.services.container import Services, run_services
 from quotastack.services.metering import create_metric, create_rule
 from quotastack.store.environments import select_environments
 
+RETRY_SECONDS = 0.2
 PLENTY_MC = 1_000_000_000_000
 QUOTASTACK = str(Path(sys.executable).parent / "quotastack")
 
@@ -117,9 +119,15 @@ async def grant(services: Services, caller: Caller, name: str, *, blocks: int = 
     ref = CustomerRef.by_external_id(name)
     for _ in range(blocks):
         command = GrantTopup(credits_mc=PLENTY_MC // blocks)
-        await services.engine.submit(
-            Submission(caller=caller, customer=ref, command=command, creates_customer=True)
-        )
+        submission = Submission(caller=caller, customer=ref, command=command, creates_customer=True)
+        while True:
+            try:
+                await services.engine.submit(submission)
+            except UnavailableError:
+                # A wave is more than the lanes take at once; the rest of it comes again, as callers do.
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                break
 
 
 async def in_waves(count: int, work: Callable[[int], Awaitable[None]], *, at_once: int = 500) -> None:
