@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 DEADLINE_SECONDS: Final = 4.2
 SAME_KEY_SECONDS: Final = 10.0
 WATCH_SECONDS: Final = 0.25
-# Who comes when the first in the queue has waited for so long is refused: better a quick no than a late one. Long enough
-# for a few full batches of usage that come at once: at a quarter of a second, four of 500 events refused each other.
+# Who comes when the first in the queue has waited for so long is refused: better a quick no than a late one. Long
+# enough for a few full batches of usage at once: at a quarter of a second, four of 500 events refused each other.
 QUEUE_SECONDS_MAX: Final = 1.0
 RECONNECT_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 TRIES_MAX: Final = 3
