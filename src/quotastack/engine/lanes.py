@@ -213,9 +213,10 @@ class Lane:
         number = self.batches + 1
         connection = self._connection
         if number & (number - 1) == 0 and connection is not None and not connection.is_closed():
-            # Whatever is wrong with the connection, the batch meets it too.
-            with contextlib.suppress(Exception):
+            try:
                 await forget_plans(connection)
+            except Exception:  # noqa: BLE001 - whatever is wrong with it, the batch is not to wait for that as well
+                connection.terminate()
 
     async def _process(self, opened: OpenBatch) -> None:
         try:
