@@ -16,6 +16,7 @@ from quotastack.core.errors import UnavailableError
 from quotastack.core.grants import GrantCredits, GrantTerms
 from quotastack.core.idempotency import make_idempotency_key
 from quotastack.engine import batch as batch_module
+from quotastack.engine import lanes
 from quotastack.engine.submission import Submission
 from quotastack.runtime.tenancy import commit
 from quotastack.services.test_clock import advance_clock, freeze_clock
@@ -86,6 +87,31 @@ def test_a_connection_lost_at_commit_is_settled_by_the_key(
         assert again.is_replayed
         assert again.body == outcome.body
         assert await deltas(world) == [10_000, -1_000]
+
+    run(database, story)
+
+
+def test_a_line_on_which_planning_anew_failed_is_left(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch takes another line: on a stranded one it would wait for its own deadline after that of the plans."""
+
+    async def story(world: World) -> None:
+        left: list[Any] = []
+
+        async def strand(connection: Any) -> None:
+            left.append(connection)
+            raise TimeoutError
+
+        monkeypatch.setattr(lanes, "forget_plans", strand)
+        [lane] = world.services.engine.lanes
+        for number in range(4):
+            await world.submit("ada", WithdrawCredits(amount_mc=1_000), f"w:{number}")
+        assert lane.batches >= 4
+        assert left, "no batch planned anew"
+        assert all(connection.is_closed() for connection in left)
+        assert len(set(map(id, left))) == len(left), (
+            "a line was taken again on which planning anew had failed"
+        )
+        assert await deltas(world) == [10_000, *[-1_000] * 4]
 
     run(database, story)
 

@@ -11,6 +11,7 @@ _prepared_call = re.compile(rb"P.{4}(\w+)\x00[^\x00]*quotastack\.write_known_bat
 HELD_SECONDS = 0.02
 DELAY_SECONDS = 0.1
 CUT_SHARE = 0.3
+TURNS = 8
 
 
 class Link:
@@ -105,13 +106,23 @@ class FaultProxy:
         self.loop.close()
 
     async def _close(self) -> None:
-        self.listener.close()
         # Nothing is cancelled: the streams of this version of asyncio complain of cancelled tasks.
         self.mode = "closed"
+        # Nor is a server closed under a connection that it is accepting: asyncio would leave that one open.
+        for one in self.listener.sockets:
+            self.loop.remove_reader(one.fileno())
+        await self._turn()
+        self.listener.close()
         for link in list(self.links):
             link.is_stranded = False
             link.abort()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self._turn()
+
+    async def _turn(self) -> None:
+        """Let who was being accepted become a task, and what was aborted be closed: both take turns of the loop."""
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if isinstance(self.target, str):
@@ -137,6 +148,9 @@ class FaultProxy:
             writer.transport.abort()
             return
         link = Link(writer, up_writer)
+        if self.mode == "closed":
+            link.abort()
+            return
         self.links.add(link)
         self._half_close(link)
         try:
