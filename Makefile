@@ -2,7 +2,7 @@
 #
 #   VENV=path     where the virtual environment lives (default .venv)
 #   TESTS=path    which tests `make test` runs (default all)
-#   PYTHON=path   the interpreter that makes it (default: the first of 3.11 to 3.13 found)
+#   PYTHON=path   the interpreter that makes it (default: the fastest of 3.11 to 3.13 on the PATH)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -84,11 +84,8 @@ endef
 
 $(BIN)/python:
 	@python="$(PYTHON)"; \
-	for candidate in python3.13 python3.12 python3.11 python3 python; do \
-	    [ -n "$$python" ] && break; \
-	    "$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && python=$$candidate; \
-	done; \
-	if [ -z "$$python" ]; then echo 'QuotaStack needs Python 3.11, 3.12 or 3.13; name one with PYTHON=/path/to/python.' >&2; exit 1; fi; \
+	[ -n "$$python" ] || python=$$(tools/choose_python); \
+	if [ -z "$$python" ]; then echo 'QuotaStack needs Python 3.11, 3.12 or 3.13 with venv (Debian: python3-venv); name one with PYTHON=/path/to/python.' >&2; exit 1; fi; \
 	"$$python" -m venv $(VENV)
 
 $(RUN_STAMP): requirements.lock pyproject.toml | $(BIN)/python

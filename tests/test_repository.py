@@ -1,7 +1,10 @@
 """What a checkout promises: locks without addresses, settings in one place, a version in one place."""
 
+import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +53,60 @@ def test_make_help_lists_every_target() -> None:
     printed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("setup", "run", "test", "check", "bench", "rigs", "help"):
         assert f"make {target} " in printed
+
+
+def test_the_fastest_python_is_chosen(tmp_path: Path) -> None:
+    """Of those on the PATH; who cannot run QuotaStack says nothing, whatever else is said."""
+    said = {
+        "python3.13": "echo '9000 /slow/python3.13'",
+        "python3.11": "echo '7000 /with space/python3.11'",
+        "python3": "echo 'not for you' >&2; exit 1",
+        "python": "echo '10000 /slower/python'",
+    }
+    for name, line in said.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    assert _choose(tmp_path) == "/with space/python3.11"
+    for name in said:
+        (tmp_path / name).unlink()
+    (tmp_path / "python3").symlink_to(sys.executable)
+    assert Path(_choose(tmp_path)).resolve() == Path(sys.executable).resolve()
+
+
+def test_no_python_that_would_do_is_told(tmp_path: Path) -> None:
+    (tmp_path / "python3").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python3").chmod(0o755)
+    tried = subprocess.run(
+        ["make", "setup", f"VENV={tmp_path / 'venv'}"],
+        cwd=ROOT,
+        env={"PATH": _path(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert tried.returncode != 0
+    assert "PYTHON=/path/to/python" in tried.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def _choose(folder: Path) -> str:
+    made = subprocess.run(
+        [str(ROOT / "tools" / "choose_python")],
+        env={**os.environ, "PATH": _path(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return made.stdout.strip()
+
+
+def _path(folder: Path) -> str:
+    """A PATH on which only ``folder`` has interpreters, besides the tools that choose one."""
+    tools = folder / "tools"
+    tools.mkdir(exist_ok=True)
+    for tool in ("bash", "dirname", "make", "readlink", "sed", "sort"):
+        found = shutil.which(tool)
+        assert found is not None
+        if not (tools / tool).exists():
+            (tools / tool).symlink_to(found)
+    return f"{folder}:{tools}"
