@@ -70,9 +70,7 @@ async def make_caller(services: Services) -> Caller:
 @contextlib.asynccontextmanager
 async def open_world(database: Any) -> AsyncGenerator[World]:
     """A running engine on a scratch database."""
-    # One lane, so that a batch is what the test puts into it; servers have as many as the machine has cores.
-    settings = database.settings.model_copy(update={"lanes": 1})
-    async with run_services(settings, database.target, database.secret) as services:
+    async with run_services(database.settings, database.target, database.secret) as services:
         # A process that joins reads the database for its first second; what is cached is the rule after it.
         while not services.engine.listener.is_fresh:  # noqa: ASYNC110 - nothing tells of the second's end
             await asyncio.sleep(0.02)

@@ -15,9 +15,11 @@ from quotastack.core.commands import Command
 from quotastack.core.credits import WithdrawCredits
 from quotastack.core.topups import GrantTopup
 from quotastack.core.usage import RecordUsage
-from quotastack.engine.batch import Guessing
+from quotastack.engine import lanes
+from quotastack.engine.batch import Guessing, run_batch
 from quotastack.engine.lanes import Lane
 from quotastack.engine.open_batch import OpenBatch
+from quotastack.runtime import slices
 from quotastack.runtime.tenancy import environment_transaction
 from quotastack.services.verification import verify_environment
 from quotastack.store.batch_writes import WRITE_KNOWN
@@ -185,3 +187,37 @@ def test_two_processes_on_the_same_customers_lose_nothing(
             assert await broken_in(one) == []
 
     asyncio.run(story())
+
+
+def test_a_batch_is_begun_with_half_of_those_who_are_about(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who takes all of them leaves the process nothing to decide meanwhile. One is decided in a turn here."""
+    sizes: list[int] = []
+
+    async def count(connection: Any, opened: OpenBatch, *parts: Any) -> list[Any]:
+        sizes.append(len(opened.pendings))
+        return await run_batch(connection, opened, *parts)
+
+    monkeypatch.setattr(lanes, "run_batch", count)
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 0.0)
+
+    async def story() -> None:
+        async with open_world(database) as world:
+            await open_accounts(world)
+            sizes.clear()
+            async with standing_still(world) as lane:
+                first = submit(world, ("ada", SPEND, "a"))
+                await until_written(lane)
+                with monkeypatch.context() as patched:
+                    # So none of the others has been decided when the first is answered.
+                    patched.setattr(lane, "_fill_soon", lambda: None)
+                    others = submit(world, *(("bob", SPEND, f"b:{number}") for number in range(8)))
+                    while lane.waiting < 8:  # noqa: ASYNC110 - nothing tells that commands are queued
+                        await asyncio.sleep(0)
+            await asyncio.gather(*first, *others)
+
+    asyncio.run(story())
+    # One was answered, eight wait: half of nine.
+    assert sizes[:2] == [1, 4]
+    assert sum(sizes) == 9

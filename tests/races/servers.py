@@ -176,12 +176,15 @@ def create_tenant(data: Path, name: str = "races") -> Tenant:
 
 @contextmanager
 def serving(folder: Path, count: int = 1, **settings: str) -> Iterator[list[ServerProcess]]:
-    """That many servers on one new database; all stopped at the end, the database's owner last."""
+    """That many servers on one new database; all stopped at the end, the database's owner last.
+
+    The first has one lane, the second two, so that lanes of one process meet each other, too.
+    """
     data = folder / "data"
     servers: list[ServerProcess] = []
     try:
-        for _ in range(count):
-            servers.append(ServerProcess(data, **settings))
+        for number in range(1, count + 1):
+            servers.append(ServerProcess(data, **{"QUOTASTACK_LANES": str(number), **settings}))
             servers[-1].start()
         yield servers
     finally:

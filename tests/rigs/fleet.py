@@ -154,8 +154,14 @@ class Fleet:
         self.lock = threading.Lock()
         self.nursery = Nursery(folder / "control")
         self.members = [
-            Member(self.nursery, self.data, folder / f"control-{number}", **settings)
-            for number in range(count)
+            # As in tests/races/servers.py: so many lanes that those of one process meet each other, too.
+            Member(
+                self.nursery,
+                self.data,
+                folder / f"control-{number}",
+                **{"QUOTASTACK_LANES": str(number), **settings},
+            )
+            for number in range(1, count + 1)
         ]
         self.turn = 0
         first = self.members[0]

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING, Any
 
 from quotastack.core.advance import advance
@@ -66,8 +65,6 @@ class Engine:
             database, cache=self.cache, environments=self.environments, process_id=self.process_id
         )
         parts = BatchParts(self.cache, self.environments, self.listener, clock, self.process_id)
-        # Two on two cores: while one waits for its commit, the other decides.
-        count = settings.lanes or max(1, os.cpu_count() or 1)
         self.lanes = [
             Lane(
                 database,
@@ -77,7 +74,7 @@ class Engine:
                 queue_max=settings.queue_max,
                 one_customer=settings.batch_scope == "customer",
             )
-            for _ in range(count)
+            for _ in range(settings.lanes)
         ]
         self._noted = (0, 0, 0)
 

@@ -1,7 +1,9 @@
 """Lanes: queues of commands, each with one connection that writes what waits.
 
-A lane takes all that waits and writes it as one batch; while that is written, the next gathers and is decided.
-There is no timer: an idle lane runs a single command at once. Lanes only optimise, the row lock decides.
+A lane writes a batch; while that is written, the next gathers and is decided. A batch is begun when half of those who
+are about are in it: who takes all of them leaves the process nothing to decide while the database writes, and the
+database nothing to write while the process decides. There is no timer: an idle lane runs a single command at once.
+Lanes only optimise, the row lock decides.
 """
 
 from __future__ import annotations
@@ -83,6 +85,8 @@ class Lane:
         self._guessing = Guessing()
         self._next = OpenBatch(parts, self._guessing)
         self._is_filling = False
+        # How many commands the batch before had; 0 after a pause.
+        self._written = 0
         self.batches = 0
         self.commands = 0
         self.refused = 0
@@ -144,12 +148,13 @@ class Lane:
             if not self._queue and not self._next.pendings:
                 if self._is_stopping:
                     return
+                self._written = 0
                 self._wake.clear()
                 await self._wake.wait()
                 # Whoever else is ready in this turn of the loop joins the batch.
                 await asyncio.sleep(0)
             await self._plan_anew()
-            while self._has_more():
+            while self._has_more() and len(self._next.pendings) < self._enough:
                 self._fill_soon()
                 await asyncio.sleep(0)
             opened = self._next
@@ -166,6 +171,14 @@ class Lane:
                     if not pending.is_final:
                         pending.fail(as_problem(RuntimeError()))
             self._running = []
+            self._written = len(opened.pendings)
+
+    @property
+    def _enough(self) -> int:
+        """How many decided commands are worth a batch: half of those who wait, and of those who were answered just
+        now and will mostly come again.
+        """
+        return (self._written + self.waiting) // 2
 
     def _has_room_for(self, pending: Pending) -> bool:
         first = self._next.pendings

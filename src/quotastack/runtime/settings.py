@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     batch_scope: Literal["any", "customer"] = Field(
         "any", description="What one transaction may span; 'customer' for a distributed PostgreSQL."
     )
-    lanes: int = Field(0, ge=0, le=64, description="Engine lanes of a process; 0 follows the cores.")
+    lanes: int = Field(1, ge=1, le=64, description="Transactions that a process writes at once.")
     batch_max: int = Field(64, ge=1, le=10_000, description="Commands that one transaction may hold.")
     queue_max: int = Field(10_000, ge=1, le=1_000_000, description="Waiting commands before 503.")
     cache_bytes: int = Field(256 * MEBIBYTE, ge=0, description="Memory for cached customer states.")
