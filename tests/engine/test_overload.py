@@ -10,7 +10,10 @@ from quotastack.core.credits import WithdrawCredits
 from quotastack.core.errors import UnavailableError
 from quotastack.core.topups import GrantTopup
 from quotastack.engine import lanes
+from quotastack.engine.pace import BATCHES_MIN, Pace
 from quotastack.runtime.tenancy import environment_transaction
+
+BATCH = 10
 
 LOCK = "SELECT 1 FROM customers WHERE external_id = 'ada' FOR UPDATE"
 
@@ -56,3 +59,53 @@ async def _stand_still(world: World) -> None:
     await world.submit("ada", spend)
     draft, _ = await engine.peek(world.caller, world.submission("ada", spend).customer)
     assert draft.account("credits").balance_mc == 7_000
+
+
+def test_nobody_is_refused_before_the_pace_is_known() -> None:
+    pace = Pace(BATCH)
+    assert pace.has_room(1_000_000, 1.0)
+    pace.note(BATCH - 1, 60.0)
+    assert pace.has_room(1_000_000, 1.0), "a batch that was not full tells nothing"
+
+
+def test_who_would_wait_for_too_long_is_refused() -> None:
+    pace = Pace(BATCH)
+    pace.note(BATCH, 0.1)
+    assert pace.has_room(100, 1.0)
+    assert not pace.has_room(101, 1.0)
+
+
+def test_a_slow_batch_is_forgotten() -> None:
+    pace = Pace(BATCH)
+    pace.note(BATCH, 60.0)
+    assert pace.has_room(BATCHES_MIN * BATCH - 1, 1.0), "without full batches nothing new is learned"
+    assert not pace.has_room(BATCHES_MIN * BATCH, 1.0)
+    for _ in range(40):
+        pace.note(BATCH, 0.01)
+    assert pace.has_room(500, 1.0)
+
+
+def test_a_lane_refuses_those_whose_turn_would_come_too_late(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although the first who waits came just now."""
+    monkeypatch.setattr(lanes, "QUEUE_SECONDS_MAX", 30.0)
+
+    async def story() -> None:
+        async with open_world(database) as world:
+            await world.submit("ada", GrantTopup(credits_mc=10_000_000), creates=True)
+            [lane] = world.services.engine.lanes
+            spend = WithdrawCredits(amount_mc=1_000)
+            await asyncio.gather(*(world.submit("ada", spend) for _ in range(4 * lane._batch_max)))
+            assert lane._pace._batch_seconds is not None
+            lane._pace._batch_seconds = 3.0
+            asked = 20 * lane._batch_max
+            outcomes = await asyncio.gather(
+                *(world.submit("ada", spend) for _ in range(asked)), return_exceptions=True
+            )
+            refused = [outcome for outcome in outcomes if isinstance(outcome, UnavailableError)]
+            # Ten batches of three seconds each.
+            assert asked - len(refused) == 10 * lane._batch_max + 1
+            assert lane.refused == len(refused)
+
+    asyncio.run(story())

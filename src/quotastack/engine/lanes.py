@@ -21,6 +21,7 @@ from quotastack.engine.batch import CommitUnknownError, Guessing, run_batch
 from quotastack.engine.environment_batch import BatchParts, PoisonedBatchError
 from quotastack.engine.environments import UnknownEnvironmentError
 from quotastack.engine.open_batch import OpenBatch
+from quotastack.engine.pace import Pace
 from quotastack.engine.submission import as_problem
 from quotastack.runtime.clock import monotonic_seconds
 from quotastack.store.batches import forget_plans
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 DEADLINE_SECONDS: Final = 4.2
 SAME_KEY_SECONDS: Final = 10.0
 WATCH_SECONDS: Final = 0.25
-# Who comes when the first in the queue has waited for so long is refused: better a quick no than a late one. Long
-# enough for a few full batches of usage at once: at a quarter of a second, four of 500 events refused each other.
+# Who comes when the first in the queue has waited for so long, or would wait for so long, is refused: better a quick
+# no than a late one. Long enough for a few full batches of usage at once: at a quarter of a second, four of 500 events
+# refused each other.
 QUEUE_SECONDS_MAX: Final = 1.0
 RECONNECT_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 TRIES_MAX: Final = 3
@@ -85,20 +87,23 @@ class Lane:
         self._guessing = Guessing()
         self._next = OpenBatch(parts, self._guessing)
         self._is_filling = False
-        # How many commands the batch before had; 0 after a pause.
+        self._pace = Pace(batch_max)
+        # How many commands the batch before had, 0 after a pause, and when it or the pause ended.
         self._written = 0
+        self._ended_at_seconds = 0.0
         self.batches = 0
         self.commands = 0
         self.refused = 0
 
     @property
     def is_full(self) -> bool:
-        """Whether the next command would be refused: too many wait, or they wait for too long."""
+        """Whether the next command would be refused: too many wait, they wait for too long, or it would itself."""
         waiting = self._next.pendings or self._queue
         if not waiting:
             return False
-        waited_seconds = monotonic_seconds() - waiting[0].queued_at_seconds
-        return waited_seconds > QUEUE_SECONDS_MAX or self.waiting >= self._queue_max
+        if self.waiting >= self._queue_max or not self._pace.has_room(self.waiting, QUEUE_SECONDS_MAX):
+            return True
+        return monotonic_seconds() - waiting[0].queued_at_seconds > QUEUE_SECONDS_MAX
 
     @property
     def waiting(self) -> int:
@@ -151,6 +156,7 @@ class Lane:
                 self._written = 0
                 self._wake.clear()
                 await self._wake.wait()
+                self._ended_at_seconds = monotonic_seconds()
                 # Whoever else is ready in this turn of the loop joins the batch.
                 await asyncio.sleep(0)
             await self._plan_anew()
@@ -171,7 +177,13 @@ class Lane:
                     if not pending.is_final:
                         pending.fail(as_problem(RuntimeError()))
             self._running = []
-            self._written = len(opened.pendings)
+            self._note_end(len(opened.pendings))
+
+    def _note_end(self, count: int) -> None:
+        now_seconds = monotonic_seconds()
+        self._pace.note(count, now_seconds - self._ended_at_seconds)
+        self._ended_at_seconds = now_seconds
+        self._written = count
 
     @property
     def _enough(self) -> int:

@@ -1,0 +1,34 @@
+"""Pace: how many commands a lane writes in a second when more wait than one batch takes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Of what was known before, after another full batch.
+KEPT: Final = 0.8
+# So many full batches may wait in any case: a slow one is forgotten only by those that come after it.
+BATCHES_MIN: Final = 8
+
+
+class Pace:
+    """What full batches of ``batch_max`` commands took lately. Smaller ones tell nothing of what could be done."""
+
+    __slots__ = ("_batch_max", "_batch_seconds")
+
+    def __init__(self, batch_max: int) -> None:
+        self._batch_max = batch_max
+        self._batch_seconds: float | None = None
+
+    def note(self, count: int, seconds: float) -> None:
+        """Learn from a batch: ``seconds`` from the end of the one before, or the lane's waking, to its own end."""
+        if count < self._batch_max:
+            return
+        before = self._batch_seconds
+        self._batch_seconds = seconds if before is None else KEPT * before + (1 - KEPT) * seconds
+
+    def has_room(self, waiting: int, seconds: float) -> bool:
+        """Whether one more than ``waiting`` would be written within ``seconds``; True as long as nothing is known."""
+        batches = waiting / self._batch_max
+        if self._batch_seconds is None or batches < BATCHES_MIN:
+            return True
+        return batches * self._batch_seconds <= seconds
