@@ -1,6 +1,6 @@
 """Tells how fast this interpreter runs plain Python: prints microseconds and its path, for ``tools/choose_python``.
 
-Fails where QuotaStack cannot be installed: not 3.11 to 3.13, or without the means for a virtual environment.
+Fails where QuotaStack cannot be installed: not CPython 3.11 to 3.13, or without the means for a virtual environment.
 """
 
 import ensurepip  # noqa: F401 - some systems leave it out, and a virtual environment needs it
@@ -42,7 +42,7 @@ def work() -> int:
 
 def main() -> int:
     """Print the fastest of many rounds: whatever else the machine does, some round is undisturbed."""
-    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+    if sys.implementation.name != "cpython" or not (3, 11) <= sys.version_info[:2] <= (3, 13):
         return 1
     fastest_seconds = float("inf")
     for _ in range(ROUNDS):

@@ -13,6 +13,7 @@ from quotastack.core.idempotency import make_idempotency_key
 from quotastack.core.ids import ApiKeyId, EnvironmentId, TenantId
 from quotastack.engine.submission import Outcome, Submission
 from quotastack.runtime.random_ids import new_id
+from quotastack.runtime.settings import Settings
 from quotastack.runtime.tenancy import environment_transaction
 from quotastack.services.caller import Caller
 from quotastack.services.container import Services, run_services
@@ -68,9 +69,9 @@ async def make_caller(services: Services) -> Caller:
 
 
 @contextlib.asynccontextmanager
-async def open_world(database: Any) -> AsyncGenerator[World]:
+async def open_world(database: Any, settings: Settings | None = None) -> AsyncGenerator[World]:
     """A running engine on a scratch database."""
-    async with run_services(database.settings, database.target, database.secret) as services:
+    async with run_services(settings or database.settings, database.target, database.secret) as services:
         # A process that joins reads the database for its first second; what is cached is the rule after it.
         while not services.engine.listener.is_fresh:  # noqa: ASYNC110 - nothing tells of the second's end
             await asyncio.sleep(0.02)

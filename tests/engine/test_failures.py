@@ -150,21 +150,49 @@ def test_a_customer_of_one_environment_is_unknown_in_another(database: Any) -> N
     run(database, story)
 
 
+async def be_away(world: World, *, blocks: int) -> None:
+    """ada comes back after that many blocks of hers have expired, unswept."""
+    frozen_at = world.services.clock.now() + timedelta(days=1)
+    key = make_idempotency_key("freeze", method="POST", path="/v1/test-clock", body={})
+    await freeze_clock(world.services, world.caller, frozen_at=frozen_at, key=key)
+    terms = (
+        GrantTerms(credits_mc=1, expires_at=frozen_at + timedelta(seconds=1, microseconds=number))
+        for number in range(blocks)
+    )
+    await asyncio.gather(*(world.submit("ada", GrantCredits(terms=each)) for each in terms))
+    key = make_idempotency_key("advance", method="POST", path="/v1/test-clock/advance", body={})
+    await advance_clock(world.services, world.caller, seconds=2, to=None, sweep=False, key=key)
+
+
 def test_a_long_absence_is_written_in_slices(database: Any) -> None:
     async def story(world: World) -> None:
-        frozen_at = world.services.clock.now() + timedelta(days=1)
-        key = make_idempotency_key("freeze", method="POST", path="/v1/test-clock", body={})
-        await freeze_clock(world.services, world.caller, frozen_at=frozen_at, key=key)
-        terms = (
-            GrantTerms(credits_mc=1, expires_at=frozen_at + timedelta(seconds=1, microseconds=number))
-            for number in range(250)
-        )
-        await asyncio.gather(*(world.submit("ada", GrantCredits(terms=each)) for each in terms))
-        key = make_idempotency_key("advance", method="POST", path="/v1/test-clock/advance", body={})
-        await advance_clock(world.services, world.caller, seconds=2, to=None, sweep=False, key=key)
+        await be_away(world, blocks=250)
         outcome = await world.submit("ada", WithdrawCredits(amount_mc=10_000))
         assert msgspec.json.decode(outcome.body)["account"]["balance"] == 0
         entries = await world.fetch("SELECT type FROM ledger_entries WHERE type = 'expire'")
         assert len(entries) == 250
+
+    run(database, story)
+
+
+def test_commands_that_run_one_by_one_keep_their_order(database: Any) -> None:
+    """More is due for the first than one transaction takes: those behind it wait, or they would overtake it."""
+
+    async def story(world: World) -> None:
+        await world.submit("bob", GrantCredits(terms=GrantTerms(credits_mc=1_000)), creates=True)
+        await be_away(world, blocks=350)
+        outcomes = await asyncio.gather(
+            *(
+                world.submit("ada", WithdrawCredits(amount_mc=amount_mc))
+                for amount_mc in (1_000, 2_000, 3_000)
+            ),
+            world.submit("bob", Stumble()),
+            return_exceptions=True,
+        )
+        assert isinstance(outcomes[3], UnavailableError)
+        rows = await world.fetch(
+            "SELECT delta FROM ledger_entries WHERE type = 'withdrawal' ORDER BY sequence"
+        )
+        assert [row["delta"] for row in rows] == [-1_000, -2_000, -3_000]
 
     run(database, story)

@@ -13,6 +13,7 @@ from tests.engine.test_statement_counts import Statements, give_catalog
 
 from quotastack.core.commands import Command
 from quotastack.core.credits import WithdrawCredits
+from quotastack.core.errors import UnavailableError
 from quotastack.core.topups import GrantTopup
 from quotastack.core.usage import RecordUsage
 from quotastack.engine import lanes
@@ -221,3 +222,41 @@ def test_a_batch_is_begun_with_half_of_those_who_are_about(
     # One was answered, eight wait: half of nine.
     assert sizes[:2] == [1, 4]
     assert sum(sizes) == 9
+
+
+def test_a_lane_goes_on_when_all_of_its_next_batch_were_answered(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They had waited for too long behind a lock, and one more command waits than a batch takes."""
+    settings = database.settings.model_copy(update={"batch_max": 2})
+    begun = 0
+    plan_anew = Lane._plan_anew
+
+    async def count(lane: Lane) -> None:
+        nonlocal begun
+        begun += 1
+        # A lane that spins would never let the test see that time passes.
+        assert begun < 1_000
+        await plan_anew(lane)
+
+    async def story() -> None:
+        async with open_world(database, settings) as world:
+            await open_accounts(world)
+            monkeypatch.setattr(Lane, "_plan_anew", count)
+            async with standing_still(world) as lane:
+                first = submit(world, ("ada", SPEND, "a"))
+                await until_written(lane)
+                second = submit(world, *(("ada", SPEND, f"b:{number}") for number in range(2)))
+                await until_taken_in(lane, 2)
+                third = submit(world, ("ada", SPEND, "c"))
+                while not lane._queue:  # noqa: ASYNC110 - nothing tells that a command is queued
+                    await asyncio.sleep(0)
+                for pending in lane._next.pendings:
+                    pending.fail(UnavailableError("It took too long.", retry_after_seconds=1))
+            async with asyncio.timeout(10):
+                await asyncio.gather(*first, *third)
+            told = await asyncio.gather(*second, return_exceptions=True)
+            assert [type(one) for one in told] == [UnavailableError] * 2
+            assert (await balances_of(world))[0][:2] == ("ada", 7_000)
+
+    asyncio.run(story())

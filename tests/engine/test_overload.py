@@ -10,7 +10,7 @@ from quotastack.core.credits import WithdrawCredits
 from quotastack.core.errors import UnavailableError
 from quotastack.core.topups import GrantTopup
 from quotastack.engine import lanes
-from quotastack.engine.pace import BATCHES_MIN, Pace
+from quotastack.engine.pace import COMMANDS_MIN, Pace
 from quotastack.runtime.tenancy import environment_transaction
 
 BATCH = 10
@@ -70,19 +70,22 @@ def test_nobody_is_refused_before_the_pace_is_known() -> None:
 
 def test_who_would_wait_for_too_long_is_refused() -> None:
     pace = Pace(BATCH)
-    pace.note(BATCH, 0.1)
-    assert pace.has_room(100, 1.0)
-    assert not pace.has_room(101, 1.0)
+    pace.note(BATCH, 0.005)
+    assert pace.has_room(2_000, 1.0)
+    assert not pace.has_room(2_001, 1.0)
 
 
 def test_a_slow_batch_is_forgotten() -> None:
     pace = Pace(BATCH)
     pace.note(BATCH, 60.0)
-    assert pace.has_room(BATCHES_MIN * BATCH - 1, 1.0), "without full batches nothing new is learned"
-    assert not pace.has_room(BATCHES_MIN * BATCH, 1.0)
-    for _ in range(40):
-        pace.note(BATCH, 0.01)
-    assert pace.has_room(500, 1.0)
+    assert pace.has_room(COMMANDS_MIN - 1, 1.0), "what one call brings is taken"
+    assert not pace.has_room(COMMANDS_MIN, 1.0)
+    for _ in range(60):
+        pace.note(BATCH, 0.001)
+    assert pace.has_room(9_000, 1.0)
+    pace.note(BATCH, 60.0)
+    pace.forget()
+    assert pace.has_room(1_000_000, 1.0)
 
 
 def test_a_lane_refuses_those_whose_turn_would_come_too_late(
@@ -96,16 +99,19 @@ def test_a_lane_refuses_those_whose_turn_would_come_too_late(
             await world.submit("ada", GrantTopup(credits_mc=10_000_000), creates=True)
             [lane] = world.services.engine.lanes
             spend = WithdrawCredits(amount_mc=1_000)
-            await asyncio.gather(*(world.submit("ada", spend) for _ in range(4 * lane._batch_max)))
-            assert lane._pace._batch_seconds is not None
-            lane._pace._batch_seconds = 3.0
-            asked = 20 * lane._batch_max
-            outcomes = await asyncio.gather(
-                *(world.submit("ada", spend) for _ in range(asked)), return_exceptions=True
-            )
-            refused = [outcome for outcome in outcomes if isinstance(outcome, UnavailableError)]
-            # Ten batches of three seconds each.
-            assert asked - len(refused) == 10 * lane._batch_max + 1
-            assert lane.refused == len(refused)
+            asked = 30 * lane._batch_max
+            first = [asyncio.create_task(world.submit("ada", spend)) for _ in range(asked)]
+            while lane._pace._batch_seconds is None:  # noqa: ASYNC110 - nothing tells that a batch was written
+                await asyncio.sleep(0)
+            # Twenty batches within the bound: more may wait than COMMANDS_MIN, and fewer than wait already.
+            lane._pace._batch_seconds = 1.5
+            assert lane.waiting > 20 * lane._batch_max
+            with pytest.raises(UnavailableError):
+                await world.submit("ada", spend)
+            await asyncio.gather(*first)
+            assert lane.refused == 1
+            await asyncio.sleep(0)
+            assert lane._pace._batch_seconds is None, "the lane is idle"
+            await asyncio.gather(*(world.submit("ada", spend) for _ in range(asked)))
 
     asyncio.run(story())

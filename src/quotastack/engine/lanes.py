@@ -87,6 +87,8 @@ class Lane:
         self._guessing = Guessing()
         self._next = OpenBatch(parts, self._guessing)
         self._is_filling = False
+        # While commands run one by one: those that are put back when all of them have run.
+        self._held: list[Pending] | None = None
         self._pace = Pace(batch_max)
         # How many commands the batch before had, 0 after a pause, and when it or the pause ended.
         self._written = 0
@@ -154,6 +156,7 @@ class Lane:
                 if self._is_stopping:
                     return
                 self._written = 0
+                self._pace.forget()
                 self._wake.clear()
                 await self._wake.wait()
                 self._ended_at_seconds = monotonic_seconds()
@@ -180,17 +183,15 @@ class Lane:
             self._note_end(len(opened.pendings))
 
     def _note_end(self, count: int) -> None:
-        now_seconds = monotonic_seconds()
-        self._pace.note(count, now_seconds - self._ended_at_seconds)
-        self._ended_at_seconds = now_seconds
+        self._ended_at_seconds = monotonic_seconds()
         self._written = count
 
     @property
     def _enough(self) -> int:
         """How many decided commands are worth a batch: half of those who wait, and of those who were answered just
-        now and will mostly come again.
+        now and will mostly come again. One at least: without any there is no batch to begin.
         """
-        return (self._written + self.waiting) // 2
+        return max(1, (self._written + self.waiting) // 2)
 
     def _has_room_for(self, pending: Pending) -> bool:
         first = self._next.pendings
@@ -263,6 +264,7 @@ class Lane:
             opened.give_up()
             await self._process_failed([pending for pending in batch if not pending.is_final], error)
         else:
+            self._pace.note(len(batch), monotonic_seconds() - self._ended_at_seconds)
             for pending in deferred:
                 pending.tries = 0
                 pending.outcome = None
@@ -275,9 +277,7 @@ class Lane:
             pending.outcome = None
             pending.ran.clear()
         if len(batch) != 1:
-            for pending in batch:
-                if not pending.future.done():
-                    await self._process(self._alone(pending))
+            await self._run_one_by_one(batch)
             return
         [pending] = batch
         pending.tries += 1
@@ -291,6 +291,21 @@ class Lane:
         if isinstance(problem, UnavailableError) and not isinstance(error, UnknownEnvironmentError):
             log.error("command_failed", exc_info=error, command=type(pending.submission.command).__name__)
         pending.fail(problem)
+
+    async def _run_one_by_one(self, batch: list[Pending]) -> None:
+        """Run each alone; once one of them has to be put back, so are those behind it, and all keep their order."""
+        self._held = held = []
+        try:
+            for pending in batch:
+                if pending.future.done():
+                    continue
+                if held:
+                    held.append(pending)
+                else:
+                    await self._process(self._alone(pending))
+        finally:
+            self._held = None
+            self._put_back(held)
 
     def _alone(self, pending: Pending) -> OpenBatch:
         opened = OpenBatch(self._parts, self._guessing)
@@ -320,6 +335,9 @@ class Lane:
     def _put_back(self, pendings: list[Pending]) -> None:
         """Queue before everybody else: what was decided for the next batch meanwhile is decided again behind them."""
         if not pendings:
+            return
+        if self._held is not None:
+            self._held.extend(pendings)
             return
         meanwhile = self._next
         meanwhile.forget()

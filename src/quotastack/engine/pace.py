@@ -6,12 +6,15 @@ from typing import Final
 
 # Of what was known before, after another full batch.
 KEPT: Final = 0.8
-# So many full batches may wait in any case: a slow one is forgotten only by those that come after it.
-BATCHES_MIN: Final = 8
+# So many may wait in any case: as many as one call brings.
+COMMANDS_MIN: Final = 1_000
 
 
 class Pace:
-    """What full batches of ``batch_max`` commands took lately. Smaller ones tell nothing of what could be done."""
+    """What full batches of ``batch_max`` commands took since the lane was last idle.
+
+    Smaller ones tell nothing of what could be done.
+    """
 
     __slots__ = ("_batch_max", "_batch_seconds")
 
@@ -20,15 +23,18 @@ class Pace:
         self._batch_seconds: float | None = None
 
     def note(self, count: int, seconds: float) -> None:
-        """Learn from a batch: ``seconds`` from the end of the one before, or the lane's waking, to its own end."""
+        """Learn from a written batch: ``seconds`` from the end of the one before, or the lane's waking, to its own."""
         if count < self._batch_max:
             return
         before = self._batch_seconds
         self._batch_seconds = seconds if before is None else KEPT * before + (1 - KEPT) * seconds
 
+    def forget(self) -> None:
+        """Know nothing: a slow moment before a pause says nothing of what comes after it."""
+        self._batch_seconds = None
+
     def has_room(self, waiting: int, seconds: float) -> bool:
         """Whether one more than ``waiting`` would be written within ``seconds``; True as long as nothing is known."""
-        batches = waiting / self._batch_max
-        if self._batch_seconds is None or batches < BATCHES_MIN:
+        if self._batch_seconds is None or waiting < COMMANDS_MIN:
             return True
-        return batches * self._batch_seconds <= seconds
+        return waiting / self._batch_max * self._batch_seconds <= seconds
