@@ -85,6 +85,8 @@ class HttpProtocol(asyncio.Protocol):
         self._is_in_head = False
         self._head_bytes = 0
         self._chunk_bytes = 0
+        # How many heads began in the bytes that are being parsed.
+        self._heads_begun = 0
         self._head_timer: TimerHandle | None = None
         self._idle_timer: TimerHandle | None = None
         self._idle_since = 0.0
@@ -144,6 +146,8 @@ class HttpProtocol(asyncio.Protocol):
         if self._refusal is not None or parser is None:
             return
         self._chunk_bytes = len(data)
+        self._heads_begun = 0
+        is_first = self._incoming is None
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -153,7 +157,11 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse(error)
             return
         if self._is_in_head:
-            self._head_bytes += len(data)
+            if self._heads_begun > is_first:
+                # Other requests stand before it in these bytes: they count for none of it.
+                self._head_bytes = self._told_head_bytes()
+            else:
+                self._head_bytes += len(data)
             if self._head_bytes > HEAD_MAX_BYTES:
                 self._refuse(HeadTooLargeError())
             elif self._head_timer is None:
@@ -196,6 +204,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         self._is_in_head = True
+        self._heads_begun += 1
         self._head_bytes = 0
         self._incoming = request = Request()
         request.connection = self
@@ -225,11 +234,8 @@ class HttpProtocol(asyncio.Protocol):
             self._stop_timer()
         request = self._incoming
         assert request is not None
-        if self._head_bytes + self._chunk_bytes > HEAD_MAX_BYTES:
-            size = len(request.target)
-            size += sum(len(name) + len(value) + 4 for name, value in request.headers.items())
-            if size > HEAD_MAX_BYTES:
-                raise HeadTooLargeError
+        if self._head_bytes + self._chunk_bytes > HEAD_MAX_BYTES and self._told_head_bytes() > HEAD_MAX_BYTES:
+            raise HeadTooLargeError
         parser = self._parser
         assert parser is not None
         request.verb = parser.get_method().decode("ascii")
@@ -239,6 +245,14 @@ class HttpProtocol(asyncio.Protocol):
         request.scheme = self._scheme
         split_target(request)
         self._queue.append(request)
+
+    def _told_head_bytes(self) -> int:
+        """What the parser has told of the head that it is reading."""
+        request = self._incoming
+        assert request is not None
+        return len(request.target) + sum(
+            len(name) + len(value) + 4 for name, value in request.headers.items()
+        )
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body; more than a little is read only when it is asked for."""
