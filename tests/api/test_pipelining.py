@@ -8,7 +8,8 @@ import pytest
 import uvloop
 from uvicorn.server import ServerState
 
-from quotastack.api.http_protocol import HEAD_MAX_BYTES, HttpProtocol
+from quotastack.api.head_size import HEAD_MAX_BYTES
+from quotastack.api.http_protocol import HttpProtocol
 from quotastack.api.routing import Request, Response
 
 REQUEST = b"GET /v1/a HTTP/1.1\r\nHost: rig\r\nX-Filling: " + b"x" * 1_000 + b"\r\n\r\n"

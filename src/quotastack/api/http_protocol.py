@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import httptools
 
+from quotastack.api.head_size import HEAD_MAX_BYTES, HeadSize, HeadTooLargeError
 from quotastack.api.http_messages import CONTINUE, encode_answer, encode_refusal, split_target
 from quotastack.api.routing import Request, Response
 from quotastack.api.turns import Turns
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from uvicorn import Config
     from uvicorn.server import ServerState
 
-HEAD_MAX_BYTES: Final = 64 * 1024
 HEAD_SECONDS: Final = 30.0
 # What arrives of a body before the application asks for it.
 EARLY_BODY_BYTES: Final = 64 * 1024
@@ -39,10 +39,6 @@ class Answers(Protocol):
     def serve(self, request: Request) -> None:
         """Answer with ``request.connection.respond``, at once or later, exactly once."""
         ...
-
-
-class HeadTooLargeError(Exception):
-    """The request line and the headers are together above the bound."""
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -83,10 +79,7 @@ class HttpProtocol(asyncio.Protocol):
         self._body_waiter: Future[None] | None = None
         self._body_limit = 0
         self._is_in_head = False
-        self._head_bytes = 0
-        self._chunk_bytes = 0
-        # How many heads began in the bytes that are being parsed.
-        self._heads_begun = 0
+        self._head_size = HeadSize()
         self._head_timer: TimerHandle | None = None
         self._idle_timer: TimerHandle | None = None
         self._idle_since = 0.0
@@ -145,9 +138,7 @@ class HttpProtocol(asyncio.Protocol):
         parser = self._parser
         if self._refusal is not None or parser is None:
             return
-        self._chunk_bytes = len(data)
-        self._heads_begun = 0
-        is_first = self._incoming is None
+        self._head_size.begin_piece(len(data), is_between=self._incoming is None)
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -157,14 +148,13 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse(error)
             return
         if self._is_in_head:
-            if self._heads_begun > is_first:
-                # Other requests stand before it in these bytes: they count for none of it.
-                self._head_bytes = self._told_head_bytes()
-            else:
-                self._head_bytes += len(data)
-            if self._head_bytes > HEAD_MAX_BYTES:
-                self._refuse(HeadTooLargeError())
-            elif self._head_timer is None:
+            assert self._incoming is not None
+            try:
+                self._head_size.end_piece(self._incoming)
+            except HeadTooLargeError as error:
+                self._refuse(error)
+                return
+            if self._head_timer is None:
                 self._head_timer = self._loop.call_later(HEAD_SECONDS, self._give_up)
         if self._queue and self._current is None:
             self._pump()
@@ -204,8 +194,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         self._is_in_head = True
-        self._heads_begun += 1
-        self._head_bytes = 0
+        self._head_size.begin_head()
         self._incoming = request = Request()
         request.connection = self
         request.target = b""
@@ -234,8 +223,7 @@ class HttpProtocol(asyncio.Protocol):
             self._stop_timer()
         request = self._incoming
         assert request is not None
-        if self._head_bytes + self._chunk_bytes > HEAD_MAX_BYTES and self._told_head_bytes() > HEAD_MAX_BYTES:
-            raise HeadTooLargeError
+        self._head_size.end_head(request)
         parser = self._parser
         assert parser is not None
         request.verb = parser.get_method().decode("ascii")
@@ -245,14 +233,6 @@ class HttpProtocol(asyncio.Protocol):
         request.scheme = self._scheme
         split_target(request)
         self._queue.append(request)
-
-    def _told_head_bytes(self) -> int:
-        """What the parser has told of the head that it is reading."""
-        request = self._incoming
-        assert request is not None
-        return len(request.target) + sum(
-            len(name) + len(value) + 4 for name, value in request.headers.items()
-        )
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body; more than a little is read only when it is asked for."""
