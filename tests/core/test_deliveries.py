@@ -42,6 +42,12 @@ def test_a_wait_is_never_below_its_own_step_nor_above_the_next(
     assert WAITS_MS[failures - 1] * 9 <= wait * 10 <= WAITS_MS[min(failures, 6)] * 11
 
 
+def test_jitter_moves_a_wait_its_own_way() -> None:
+    assert [retry_wait_ms(1, waits_ms=WAITS_MS, jitter_permille=permille) for permille in (-100, 0, 100)] == [
+        4_500, 5_000, 5_500,
+    ]  # fmt: skip
+
+
 def test_retry_after_is_honoured_up_to_the_next_step() -> None:
     def wait(retry_after: int | None, failures: int = 1) -> int | None:
         return retry_wait_ms(failures, waits_ms=WAITS_MS, jitter_permille=0, retry_after_ms=retry_after)

@@ -56,6 +56,31 @@ def test_every_fault_of_a_tier_table_has_its_pointer(bounds: tuple[Any, ...], po
     assert [pointer for pointer, _ in found] == pointers
 
 
+def test_a_bound_is_told_what_it_must_be_above() -> None:
+    assert faults_of(cost_type="tiered", tiers=tiers(0, 5, None)) == [("/tiers/0/up_to", "Must be above 0.")]
+    assert faults_of(cost_type="tiered", tiers=tiers(5, 5, None)) == [
+        ("/tiers/1/up_to", "Must be above the tier's before.")
+    ]
+
+
+def test_a_rule_has_what_its_terms_say_and_defaults_for_the_rest() -> None:
+    per_unit, _ = read_rule(RuleTerms(cost_type="per_unit", unit_cost=7), metric(), rule_id="r", at=AT)
+    assert per_unit is not None
+    assert (per_unit.unit_cost, per_unit.per_units, per_unit.flat_cost) == (7, 1, 0)
+    flat, _ = read_rule(RuleTerms(cost_type="flat", flat_cost=3), metric(), rule_id="r", at=AT)
+    assert flat is not None
+    assert (flat.unit_cost, flat.per_units, flat.flat_cost) == (0, 1, 3)
+    table = (
+        Tier(up_to=10, unit_cost=4, per_units=2, flat_cost=9),
+        Tier(unit_cost=5, per_units=3, flat_cost=8),
+    )
+    tiered, _ = read_rule(RuleTerms(cost_type="tiered", tiers=table), metric(), rule_id="r", at=AT)
+    assert tiered is not None
+    assert [(tier.up_to, tier.unit_cost, tier.per_units, tier.flat_cost) for tier in tiered.tiers] == [
+        (10, 4, 2, 9), (None, 5, 3, 8),
+    ]  # fmt: skip
+
+
 def test_bounds_at_the_scale_of_the_metric() -> None:
     rule, faults = read_rule(
         RuleTerms(cost_type="tiered", tiers=tiers("1.5", 3, None)), metric(scale=2), rule_id="r", at=AT

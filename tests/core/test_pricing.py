@@ -248,3 +248,9 @@ def test_large_prices_are_exact_too(mode: str) -> None:
 
 def exact_of(units: int) -> Fraction:
     return Fraction(units * 999_983, 1_000_003)
+
+
+def test_units_that_no_counter_could_hold_are_no_limit() -> None:
+    rule = rule_of("per_unit", unit_cost=1)
+    assert affordable_units(rule, budget_mc=AMOUNT_MAX - 10, before=10, scale=0) == AMOUNT_MAX - 10
+    assert affordable_units(rule, budget_mc=AMOUNT_MAX - 9, before=10, scale=0) is None
