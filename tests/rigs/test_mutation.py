@@ -1,6 +1,6 @@
 """P37: whether the tests of ``core`` notice when one expression of it is another. A sample with a fixed seed.
 
-The goal is not reached yet; what was reached must not be lost: below the floor the rig fails.
+What was reached must not be lost: below the floor, which leaves room for another sample, the rig fails.
 """
 
 import json
