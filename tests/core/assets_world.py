@@ -11,8 +11,8 @@ from quotastack.core.catalog import Catalog, Metric
 from quotastack.core.commands import HistoryNeededError, RefusedWithChangesError
 from quotastack.core.context import Context
 from quotastack.core.counters import Recount, find_current
-from quotastack.core.customer_state import Counter, Customer, Hold, Override
-from quotastack.core.draft import Draft, new_state
+from quotastack.core.customer_state import Counter, Customer, Hold, Override, new_state
+from quotastack.core.draft import Draft
 from quotastack.core.errors import ProblemError
 from quotastack.core.quotas import apply_count, held_units_of, plan_count, quota_of
 from quotastack.core.value_faults import value_faults

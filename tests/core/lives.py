@@ -11,8 +11,8 @@ from quotastack.core.catalog import Catalog, EnvironmentConfig
 from quotastack.core.changes import LedgerEntry, OutboxEvent
 from quotastack.core.commands import Command
 from quotastack.core.context import Context
-from quotastack.core.customer_state import Block, Customer, Hold
-from quotastack.core.draft import Draft, new_state, replace
+from quotastack.core.customer_state import Block, Customer, Hold, new_state
+from quotastack.core.draft import Draft, replace
 from quotastack.core.holds import give_back_hold
 from quotastack.core.ledger import append_entry
 from quotastack.core.replay import AccountReplay

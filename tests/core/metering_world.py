@@ -10,8 +10,8 @@ from quotastack.core.blocks import grant_block
 from quotastack.core.catalog import Catalog, EnvironmentConfig, MeteringRule, Metric, PriceTier
 from quotastack.core.commands import RefusedWithChangesError
 from quotastack.core.context import Context
-from quotastack.core.customer_state import Block, Customer
-from quotastack.core.draft import Draft, new_state
+from quotastack.core.customer_state import Block, Customer, new_state
+from quotastack.core.draft import Draft
 
 START = datetime(2041, 3, 10, 12, tzinfo=UTC)
 CUSTOMER = "019d43b6-0000-7000-8000-000000000001"

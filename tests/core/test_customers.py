@@ -10,9 +10,9 @@ from quotastack.core.catalog import Variant
 from quotastack.core.creation import open_customer
 from quotastack.core.credits import TakeAdjustment
 from quotastack.core.customer_ref import CustomerRef
-from quotastack.core.customer_state import Account, Customer, Override, Subscription
+from quotastack.core.customer_state import Account, Customer, Override, Subscription, new_state
 from quotastack.core.customers import ChangeCustomer, CreateCustomer, DeleteCustomer, merge_metadata
-from quotastack.core.draft import Draft, new_state, replace
+from quotastack.core.draft import Draft, replace
 from quotastack.core.errors import ConflictError, CustomerIdentifierConflictError, ValidationFailedError
 from quotastack.core.grants import GrantCredits, GrantTerms
 from quotastack.core.topups import SetAutoTopup

@@ -42,9 +42,9 @@ from quotastack.core.credits import (
     VoidBlock,
     WithdrawCredits,
 )
-from quotastack.core.customer_state import Customer, CustomerState, Override
+from quotastack.core.customer_state import Customer, CustomerState, Override, new_state
 from quotastack.core.customers import ChangeCustomer
-from quotastack.core.draft import Draft, new_state
+from quotastack.core.draft import Draft
 from quotastack.core.errors import ProblemError
 from quotastack.core.grants import GrantCredits, GrantTerms
 from quotastack.core.plan_changes import ChangePlan

@@ -118,6 +118,13 @@ class Block(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     unspent_mc: int = 0
     created_at: datetime
 
+    @property
+    def moving_terms(self) -> tuple[Any, ...]:
+        """What may change of a block besides what is left of it and its status."""
+        return (
+            self.expires_at, self.is_frozen, self.is_locked, self.is_expiring_told, self.is_kept, self.unspent_mc,
+        )  # fmt: skip
+
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A reservation. ``terms`` keeps what later steps need to know of reserve time (the price)."""
@@ -306,3 +313,8 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     overrides: dict[str, Override] = {}
     subscriptions: dict[str, Subscription] = {}
     auto_topups: dict[str, AutoTopup] = {}
+
+
+def new_state(environment_id: str, customer: Customer) -> CustomerState:
+    """The state of a customer who was created this instant: no account, nothing due."""
+    return CustomerState(environment_id=environment_id, customer=customer, version=0, due_at=NEVER)

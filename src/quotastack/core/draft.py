@@ -15,7 +15,7 @@ import msgspec
 
 from quotastack.core.burn_down import burn_order, order_anew
 from quotastack.core.changes import Changes, LedgerEntry, OutboxEvent, Ran, UsageEvent
-from quotastack.core.customer_state import NEVER, Account, CustomerState
+from quotastack.core.customer_state import Account, CustomerState
 from quotastack.core.derived_ids import derived_id
 from quotastack.core.events import OFF_BY_DEFAULT
 
@@ -47,32 +47,11 @@ class Draft:
     """
 
     __slots__ = (
-        "_owned",
-        "accounts",
-        "assets",
-        "auto_topups",
-        "block_moves",
-        "blocks",
-        "changes",
-        "counters",
-        "customer",
-        "due_at",
-        "environment_id",
-        "event_sequence",
-        "extra",
-        "holds",
-        "is_descending",
-        "is_due_stale",
-        "is_new",
-        "last_entry_at",
-        "overrides",
-        "pending_blocks",
-        "subscriptions",
-        "untold_balances",
-        "version",
-        "writes",
-        "written_due_at",
-    )
+        "_owned", "accounts", "assets", "auto_topups", "block_moves", "blocks", "changes",
+        "counters", "customer", "due_at", "environment_id", "event_sequence", "extra", "holds",
+        "is_descending", "is_due_stale", "is_new", "last_entry_at", "overrides", "pending_blocks",
+        "subscriptions", "untold_balances", "version", "writes", "written_due_at",
+    )  # fmt: skip
 
     def __init__(self, state: CustomerState, *, priority_order: str = "asc") -> None:
         self.environment_id = state.environment_id
@@ -225,7 +204,7 @@ class Draft:
             self.changes.new_blocks[after.id] = after
         else:
             self.changes.changed_blocks[after.id] = after
-            if _terms(before) != _terms(after):
+            if before.moving_terms != after.moving_terms:
                 self.changes.reworked_blocks.add(after.id)
         if before.status == "pending":
             self.writes += 1
@@ -247,6 +226,14 @@ class Draft:
         if after.is_frozen != before.is_frozen:
             self.block_moves += 1
             self.is_due_stale = True
+
+    def lower_block(self, block: Block, amount_mc: int) -> None:
+        """Take less than all of the first live block of its unit, which stays the first."""
+        after = msgspec.structs.replace(block, remaining_mc=block.remaining_mc - amount_mc)
+        changes = self.changes
+        changed = changes.new_blocks if block.id in changes.new_blocks else changes.changed_blocks
+        changed[block.id] = after
+        self._own("blocks")[block.unit] = (after, *self.live_blocks(block.unit)[1:])
 
     def revive_block(self, block: Block) -> None:
         """Put a depleted block back among the live ones, with what was given back to it."""
@@ -284,6 +271,12 @@ class Draft:
                 self.is_due_stale = True
         elif known is not None and known.period_start == counter.period_start:
             del counters[key]
+
+    def move_counter(self, counter: Counter) -> None:
+        """Replace a current counter by one of the same period."""
+        key = (counter.billable_metric_key, counter.kind)
+        self.changes.counters[(*key, counter.period_start)] = counter
+        self._own("counters")[key] = counter
 
     def put_asset(self, asset: Asset) -> None:
         """Replace or add what outlives the periods of a metric."""
@@ -384,15 +377,6 @@ class Draft:
         """The changes so far; the draft starts to collect anew."""
         changes, self.changes = self.changes, Changes()
         return changes
-
-
-def _terms(of: Block) -> tuple[Any, ...]:
-    return (of.expires_at, of.is_frozen, of.is_locked, of.is_expiring_told, of.is_kept, of.unspent_mc)
-
-
-def new_state(environment_id: str, customer: Customer) -> CustomerState:
-    """The state of a customer who was created this instant: no account, nothing due."""
-    return CustomerState(environment_id=environment_id, customer=customer, version=0, due_at=NEVER)
 
 
 def replace(value: T, /, **changes: Any) -> T:

@@ -158,6 +158,55 @@ def append_entry(
     return entry
 
 
+def append_usage(
+    draft: Draft, context: Context, account: Account, block_id: str, paid_mc: int, usage_id: str
+) -> tuple[Account, int]:
+    """``append_entry`` for a usage that one block pays, of an account without overdraft whose sums have room.
+
+    ``account`` is as it stood before. Returns it as it stands, and the line's sequence.
+    """
+    texts = _take_texts(context, None, None)
+    sequence = account.sequence + 1
+    blocks_mc = account.blocks_mc - paid_mc
+    assert blocks_mc >= account.reserved_mc
+    assert not account.overdraft_mc
+    entry = LedgerEntry(
+        id=context.new_id(),
+        unit=account.unit,
+        sequence=sequence,
+        type="usage",
+        delta_mc=-paid_mc,
+        reserved_delta_mc=0,
+        balance_after_mc=blocks_mc,
+        reserved_after_mc=account.reserved_mc,
+        blocks=((block_id, -paid_mc),),
+        reference_type="usage",
+        reference_id=usage_id,
+        request_id=context.request_id,
+        actor=context.actor,
+        occurred_at=context.now,
+        created_at=context.now,
+        texts=texts,
+        texts_digest=NO_DIGEST if texts is None else digest_texts(texts),
+        details=None,
+        hash=NO_DIGEST,
+    )
+    chained = hash_entry(
+        account.hash, environment_id=draft.environment_id, customer_id=draft.customer.id, entry=entry
+    )
+    msgspec.structs.force_setattr(entry, "hash", chained)
+    after = msgspec.structs.replace(
+        account,
+        blocks_mc=blocks_mc,
+        lifetime_spent_mc=account.lifetime_spent_mc + paid_mc,
+        sequence=sequence,
+        hash=chained,
+    )
+    draft.put_account(after)
+    draft.add_entry(entry)
+    return after, sequence
+
+
 def _take_texts(context: Context, reason: str | None, metadata: dict[str, Any] | None) -> EntryTexts | None:
     """The erasable texts of a caller's entry; what time writes has none."""
     if context.is_time or not (context.idempotency_key or reason or metadata):

@@ -257,11 +257,7 @@ def _add_to_rules(rules: Mapping[str, Any], plan: CostPlan) -> dict[str, Any]:
     """``rules`` (rule id -> units, cost, tiers as [up_to, units, cost]) with the event of ``plan`` in it."""
     rule = plan.rule
     rule_id = "quota" if rule is None else rule.id
-    known = rules.get(rule_id)
-    if known is None:
-        row: dict[str, Any] = {"units": plan.units, "cost": plan.cost_mc}
-    else:
-        row = {**known, "units": known["units"] + plan.units, "cost": known["cost"] + plan.cost_mc}
+    row = add_to_rule(rules.get(rule_id), units=plan.units, cost_mc=plan.cost_mc)
     if rule is not None and rule.cost_type == "tiered":
         tiers = [list(tier) for tier in row.get("tiers", ())]
         shares = split_by_tier(
@@ -277,6 +273,13 @@ def _add_to_rules(rules: Mapping[str, Any], plan: CostPlan) -> dict[str, Any]:
                 tiers.append([share.up_to, share.units, share.cost_mc])
         row["tiers"] = tiers
     return {**rules, rule_id: row}
+
+
+def add_to_rule(row: Mapping[str, Any] | None, *, units: int, cost_mc: int) -> dict[str, Any]:
+    """What one rule's row of a period says with an event more; tiers aside."""
+    if row is None:
+        return {"units": units, "cost": cost_mc}
+    return {**row, "units": row["units"] + units, "cost": row["cost"] + cost_mc}
 
 
 def _note_late(draft: Draft, context: Context, plan: CostPlan) -> None:

@@ -1,7 +1,7 @@
 """Usage: one event is entitled, counted, priced, paid and written, in one decision.
 
-``RecordUsage`` is the hottest command of all: it looks everything up once and replaces only the
-structs that change. ``AcceptUsage`` decides the same event for a caller who does not wait for the
+``RecordUsage`` is the hottest command of all: most events are plain (``core/plain_usage.py``), for the others it looks everything up
+once and replaces only the structs that change. ``AcceptUsage`` decides the same event for a caller who does not wait for the
 outcome: a refusal is kept under the event's id and told, instead of answered.
 """
 
@@ -28,6 +28,7 @@ from quotastack.core.errors import (
 )
 from quotastack.core.metering import CostPlan, apply_cost, plan_cost
 from quotastack.core.overage import decide_debit, overage_policy
+from quotastack.core.plain_usage import decide_plain, find_plain
 from quotastack.core.quotas import CountPlan, apply_count, plan_count
 from quotastack.core.usage_views import AcceptedView, UsageView
 
@@ -133,6 +134,13 @@ class RecordUsage(Command, frozen=True, kw_only=True):
 
     def decide_as(self, draft: Draft, context: Context, usage_id: str) -> UsageView:
         """``decide`` for an event whose id is known."""
+        plain = find_plain(self, draft, context)
+        if plain is not None:
+            return decide_plain(self, draft, context, plain, usage_id)
+        return self._decide_in_turn(draft, context, usage_id)
+
+    def _decide_in_turn(self, draft: Draft, context: Context, usage_id: str) -> UsageView:
+        """Ask every capability what it has to say."""
         metric = require_metric(context.catalog, self.billable_metric_key)
         units, value = self._read_amounts(metric)
         at = now = context.now

@@ -15,8 +15,8 @@ from quotastack.core.balance_events import tell_balance
 from quotastack.core.commands import HistoryNeededError, RefusedWithChangesError
 from quotastack.core.context import Context
 from quotastack.core.creation import open_customer
-from quotastack.core.customer_state import Customer
-from quotastack.core.draft import Draft, new_state
+from quotastack.core.customer_state import Customer, new_state
+from quotastack.core.draft import Draft
 from quotastack.core.errors import (
     ConflictError,
     CustomerNotFoundError,
