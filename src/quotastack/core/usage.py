@@ -1,8 +1,9 @@
 """Usage: one event is entitled, counted, priced, paid and written, in one decision.
 
-``RecordUsage`` is the hottest command of all: most events are plain (``core/plain_usage.py``), for the others it looks everything up
-once and replaces only the structs that change. ``AcceptUsage`` decides the same event for a caller who does not wait for the
-outcome: a refusal is kept under the event's id and told, instead of answered.
+``RecordUsage`` is the hottest command of all. Most events are plain and decided in one pass (``core/plain_usage.py``);
+for the others it looks everything up once and replaces only the structs that change. ``AcceptUsage`` decides the same
+event for a caller who does not wait for the outcome: a refusal is kept under the event's id and told, instead of
+answered.
 """
 
 from __future__ import annotations
