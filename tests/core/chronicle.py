@@ -48,6 +48,10 @@ _OBJECTS = (
 )
 
 
+def _collected(changes: Changes, name: str) -> Any:
+    return getattr(changes if hasattr(changes, name) else changes.rare, name)
+
+
 def plain(value: Any) -> Any:
     """JSON of anything of core: structs as their fields that differ from the default."""
     if isinstance(value, msgspec.Struct):
@@ -213,23 +217,23 @@ class Chronicle(Subscriber):
         if is_changed:
             self.draft.version += 1
         self._remember(changes)
-        wrote = {name: plain(getattr(changes, name)) for name in (*_LISTS, *_SETS)}
-        wrote |= {name: [plain(item) for item in getattr(changes, name).values()] for name in _OBJECTS}
+        wrote = {name: plain(_collected(changes, name)) for name in (*_LISTS, *_SETS)}
+        wrote |= {name: [plain(item) for item in _collected(changes, name).values()] for name in _OBJECTS}
         wrote["accounts"] = [plain(self.draft.account(unit)) for unit in sorted(changes.changed_accounts)]
-        wrote["customer"] = plain(self.draft.customer) if changes.is_customer_changed else None
-        wrote["erased"] = changes.is_erased
+        wrote["customer"] = plain(self.draft.customer) if changes.rare.is_customer_changed else None
+        wrote["erased"] = changes.rare.is_erased
         self.lines.append({**line, **{name: rows for name, rows in wrote.items() if rows}})
 
     def _remember(self, changes: Changes) -> None:
         self.entries += changes.entries
         self.events += changes.events
-        for block in (*changes.new_blocks.values(), *changes.changed_blocks.values()):
+        for block in (*changes.rare.new_blocks.values(), *changes.changed_blocks.values()):
             self.known["block", block.id] = block
         self.known |= {("hold", hold.id): hold for hold in changes.holds.values()}
-        self.known |= {("subscription", found.id): found for found in changes.subscriptions.values()}
+        self.known |= {("subscription", found.id): found for found in changes.rare.subscriptions.values()}
         self.known |= {("usage", event.id): event for event in changes.usage_events}
-        self.known |= {("usage", event.id): event for event in changes.usage_updates.values()}
-        self.known |= {("payment", payment): block for payment, block in changes.payments}
+        self.known |= {("usage", event.id): event for event in changes.rare.usage_updates.values()}
+        self.known |= {("payment", payment): block for payment, block in changes.rare.payments}
         self.known |= {("counter", *place): counter for place, counter in changes.counters.items()}
 
     def compare(self, name: str) -> None:

@@ -87,7 +87,7 @@ class Life:
         changes = self.draft.take_changes()
         self.entries += changes.entries
         self.events += changes.events
-        for block in (*changes.new_blocks.values(), *changes.changed_blocks.values()):
+        for block in (*changes.rare.new_blocks.values(), *changes.changed_blocks.values()):
             if block.status in {"active", "pending"}:
                 self.gone_blocks.pop(block.id, None)
             else:

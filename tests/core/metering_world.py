@@ -134,7 +134,7 @@ class World:
         return [entry for entry in self.draft.changes.entries if not types or entry.type in types]
 
     def usage(self, usage_id: str) -> Any:
-        known = self.draft.changes.usage_updates.get(usage_id)
+        known = self.draft.changes.rare.usage_updates.get(usage_id)
         if known is not None:
             return known
         return next(event for event in self.draft.changes.usage_events if event.id == usage_id)

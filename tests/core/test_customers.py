@@ -55,7 +55,7 @@ def test_the_account_exists_from_creation_on() -> None:
     assert life.draft.is_new
     open_customer(life.draft, life.context())
     assert life.draft.accounts == {"credits": Account(unit="credits")}
-    assert life.draft.changes.new_accounts == {"credits"}
+    assert life.draft.changes.rare.new_accounts == {"credits"}
     (event,) = life.draft.changes.events
     assert (event.type, event.sequence, event.data) == ("customer.created", 1, {"created_at": START})
 

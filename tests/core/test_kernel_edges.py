@@ -352,7 +352,7 @@ def test_a_recount_knows_what_its_own_batch_wrote() -> None:
     first, *_, last = changes.usage_events
     # One was written by an earlier batch and is reversed in this one; one is written and reversed in this one.
     changes.usage_events = [event for event in changes.usage_events if event.id != old.id]
-    changes.usage_updates = {
+    changes.rare.usage_updates = {
         old.id: replace(first, status="reversed"),
         gone.id: replace(last, status="reversed"),
     }

@@ -12,7 +12,7 @@ from tests.core.metering_world import START, World
 
 from quotastack.core import usage
 from quotastack.core.amounts import AMOUNT_MAX, AmountOverflowError
-from quotastack.core.changes import Changes
+from quotastack.core.changes import Changes, RareChanges
 from quotastack.core.commands import HistoryNeededError, RefusedWithChangesError
 from quotastack.core.commits import CommitReservation
 from quotastack.core.customer_state import Asset, AutoTopup, Override
@@ -37,8 +37,10 @@ def asking_in_turn() -> Iterator[None]:
 
 def everything(world: World) -> dict[str, Any]:
     """All that a draft holds and wrote, but how many steps it took."""
-    changes = {name: getattr(world.draft.changes, name) for name in Changes.__slots__}
-    return {"state": world.draft.freeze(), "untold": world.draft.untold_balances, **changes}
+    changes = world.draft.changes
+    common = {name: getattr(changes, name) for name in Changes.__slots__ if name != "_rare"}
+    rare = {name: getattr(changes.rare, name) for name in RareChanges.__slots__}
+    return {"state": world.draft.freeze(), "untold": world.draft.untold_balances, **common, **rare}
 
 
 def plain_world(**terms: Any) -> World:
@@ -170,7 +172,7 @@ def test_an_asset_is_not_passed_over() -> None:
 def test_a_block_that_is_new_in_its_batch_stays_new() -> None:
     world = plain_world()
     (block,) = world.draft.live_blocks("credits")
-    assert world.draft.changes.new_blocks == {block.id: block}
+    assert world.draft.changes.rare.new_blocks == {block.id: block}
     world.draft.take_changes()
     world.run(RecordUsage(billable_metric_key="calls"))
     assert list(world.draft.changes.changed_blocks) == [block.id]

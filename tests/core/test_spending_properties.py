@@ -153,7 +153,7 @@ class Life:
         if not self.events:
             return
         event = self.world.usage(self.random.choice(self.events))
-        blocks = {block.id: block for block in self.world.draft.changes.new_blocks.values()}
+        blocks = {block.id: block for block in self.world.draft.changes.rare.new_blocks.values()}
         blocks.update(self.world.draft.changes.changed_blocks)
         self.world.draft.extra["usage", event.id] = event
         self.world.run(Advance())

@@ -140,13 +140,13 @@ class CoreDriver:
     def _keep(self, changes: Changes) -> None:
         self.entries += changes.entries
         self.events += changes.events
-        for block in [*changes.new_blocks.values(), *changes.changed_blocks.values()]:
+        for block in [*changes.rare.new_blocks.values(), *changes.changed_blocks.values()]:
             self.history["block", block.id] = block
         for hold in changes.holds.values():
             self.history["hold", hold.id] = hold
-        for subscription in changes.subscriptions.values():
+        for subscription in changes.rare.subscriptions.values():
             self.history["subscription", subscription.id] = subscription
-        for event in [*changes.usage_events, *changes.usage_updates.values()]:
+        for event in [*changes.usage_events, *changes.rare.usage_updates.values()]:
             self.history["usage", event.id] = event
         for key, counter in changes.counters.items():
             self.closed_counters[key] = counter
@@ -369,7 +369,7 @@ class CoreDriver:
         """What the newest subscription says, as far as the model asks for it."""
         found = draft.subscriptions.get(self.subscription_id)
         if found is None:
-            changed = draft.changes.subscriptions.get(self.subscription_id)
+            changed = draft.changes.rare.subscriptions.get(self.subscription_id)
             found = changed or self.history["subscription", self.subscription_id]
         told = {
             "status": found.status,

@@ -118,7 +118,7 @@ def grant_block(
     settle_overdraft(draft, context, block.unit)
     if entry_type == "grant":
         _tell_granted(draft, context, block)
-    return draft.changes.new_blocks[block.id]
+    return draft.changes.rare.new_blocks[block.id]
 
 
 def _tell_granted(draft: Draft, context: Context, block: Block) -> None:

@@ -101,51 +101,25 @@ class Ran(msgspec.Struct, frozen=True, gc=False):
     at: datetime
 
 
-class Changes:
-    """Collects the changes of one draft; the engine writes and clears it."""
+class RareChanges:
+    """What most commands do not change."""
 
     __slots__ = (
-        "assets",
-        "auto_topups",
-        "changed_accounts",
-        "changed_blocks",
-        "counters",
-        "deleted_auto_topups",
-        "deleted_overrides",
-        "entries",
-        "events",
-        "holds",
-        "is_customer_changed",
-        "is_erased",
-        "new_accounts",
-        "new_blocks",
-        "new_counters",
-        "overrides",
-        "payments",
-        "ran",
-        "reworked_blocks",
-        "subscriptions",
-        "usage_events",
-        "usage_updates",
-    )
+        "assets", "auto_topups", "deleted_auto_topups", "deleted_overrides", "is_customer_changed", "is_erased",
+        "new_accounts", "new_blocks", "new_counters", "overrides", "payments", "ran", "reworked_blocks",
+        "subscriptions", "usage_updates",
+    )  # fmt: skip
 
     def __init__(self) -> None:
-        self.entries: list[LedgerEntry] = []
-        self.usage_events: list[UsageEvent] = []
-        # Usage events written by an earlier command whose status or details changed (reversal).
-        self.usage_updates: dict[str, UsageEvent] = {}
-        self.events: list[OutboxEvent] = []
         self.is_customer_changed = False
         # The customer was deleted: personal fields and texts are erased in the same transaction.
         self.is_erased = False
+        # Usage events written by an earlier command whose status or details changed (reversal).
+        self.usage_updates: dict[str, UsageEvent] = {}
         self.new_accounts: set[str] = set()
-        self.changed_accounts: set[str] = set()
         self.new_blocks: dict[str, Block] = {}
-        self.changed_blocks: dict[str, Block] = {}
         # Of the changed blocks, those of which more than what is left and the status moved.
         self.reworked_blocks: set[str] = set()
-        self.holds: dict[str, Hold] = {}
-        self.counters: dict[tuple[str, str, datetime], Counter] = {}
         # Of the counters, those that may have no row yet.
         self.new_counters: set[tuple[str, str, datetime]] = set()
         self.assets: dict[str, Asset] = {}
@@ -157,3 +131,41 @@ class Changes:
         # (external_payment_id, block id): registered for ever in the environment.
         self.payments: list[tuple[str, str]] = []
         self.ran: list[Ran] = []
+
+
+class Changes:
+    """Collects the changes of one draft; the engine writes and clears it.
+
+    ``rare`` comes into being when somebody asks for it: who only looks asks ``has_rare`` first, since making and
+    freeing fifteen empty collections would cost a debit more than its arithmetic.
+    """
+
+    __slots__ = (
+        "_rare", "changed_accounts", "changed_blocks", "counters", "entries", "events", "holds", "usage_events",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.entries: list[LedgerEntry] = []
+        self.usage_events: list[UsageEvent] = []
+        self.events: list[OutboxEvent] = []
+        self.changed_accounts: set[str] = set()
+        self.changed_blocks: dict[str, Block] = {}
+        self.holds: dict[str, Hold] = {}
+        self.counters: dict[tuple[str, str, datetime], Counter] = {}
+        self._rare: RareChanges | None = None
+
+    @property
+    def has_rare(self) -> bool:
+        """Whether anything rare may have changed."""
+        return self._rare is not None
+
+    @property
+    def rare(self) -> RareChanges:
+        """What is rarely changed."""
+        if self._rare is None:
+            self._rare = RareChanges()
+        return self._rare
+
+    def is_new_block(self, block_id: str) -> bool:
+        """Whether the block was made by what is collected here."""
+        return self._rare is not None and block_id in self._rare.new_blocks

@@ -175,7 +175,8 @@ def _recounted(draft: Draft, metric: Metric, counter: Counter) -> Counter:
 def _with_batch(draft: Draft, metric_key: str, counter: Counter, recount: Recount) -> Recount:
     """The recount with the events that this batch wrote or reversed before: they were not there to be read."""
     units, cost_mc, highest = recount.units, recount.cost_mc, recount.max
-    updates, written = draft.changes.usage_updates, set[str]()
+    updates = draft.changes.rare.usage_updates if draft.changes.has_rare else {}
+    written: set[str] = set()
     for event in draft.changes.usage_events:
         written.add(event.id)
         is_meant = event.billable_metric_key == metric_key and event.id not in updates

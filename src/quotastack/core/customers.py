@@ -174,7 +174,7 @@ class DeleteCustomer(Command, frozen=True, kw_only=True):
                 deleted_at=context.now,
             )
         )
-        draft.changes.is_erased = True
+        draft.changes.rare.is_erased = True
         data = {"deleted_at": context.now, "canceled_subscription_ids": list(subscription_ids)}
         draft.add_event(context, "customer.deleted", data)
         return DeletedCustomerView(

@@ -125,7 +125,7 @@ class Draft:
         """Replace the customer's own row."""
         self.writes += 1
         self.customer = customer
-        self.changes.is_customer_changed = True
+        self.changes.rare.is_customer_changed = True
 
     def account(self, unit: str) -> Account:
         """The account of ``unit``; one of zeros when nothing was ever in it."""
@@ -136,7 +136,7 @@ class Draft:
         """Replace the account of ``account.unit``, or open it."""
         before = self.accounts.get(account.unit)
         if before is None:
-            self.changes.new_accounts.add(account.unit)
+            self.changes.rare.new_accounts.add(account.unit)
         if account.unit not in self.untold_balances:
             self.untold_balances[account.unit] = 0 if before is None else before.balance_mc
         self.changes.changed_accounts.add(account.unit)
@@ -174,7 +174,7 @@ class Draft:
 
     def add_block(self, block: Block) -> None:
         """Put a new block, active or pending, in its place."""
-        self.changes.new_blocks[block.id] = block
+        self.changes.rare.new_blocks[block.id] = block
         if block.status == "pending":
             self.writes += 1
             self._put_pending(block)
@@ -200,12 +200,12 @@ class Draft:
 
         The place in burn order is found anew when the terms moved (``expires_at``).
         """
-        if after.id in self.changes.new_blocks:
-            self.changes.new_blocks[after.id] = after
+        if self.changes.is_new_block(after.id):
+            self.changes.rare.new_blocks[after.id] = after
         else:
             self.changes.changed_blocks[after.id] = after
             if before.moving_terms != after.moving_terms:
-                self.changes.reworked_blocks.add(after.id)
+                self.changes.rare.reworked_blocks.add(after.id)
         if before.status == "pending":
             self.writes += 1
             self.pending_blocks = tuple(b for b in self.pending_blocks if b.id != before.id)
@@ -231,17 +231,17 @@ class Draft:
         """Take less than all of the first live block of its unit, which stays the first."""
         after = msgspec.structs.replace(block, remaining_mc=block.remaining_mc - amount_mc)
         changes = self.changes
-        changed = changes.new_blocks if block.id in changes.new_blocks else changes.changed_blocks
+        changed = changes.rare.new_blocks if changes.is_new_block(block.id) else changes.changed_blocks
         changed[block.id] = after
         self._own("blocks")[block.unit] = (after, *self.live_blocks(block.unit)[1:])
 
     def revive_block(self, block: Block) -> None:
         """Put a depleted block back among the live ones, with what was given back to it."""
-        if block.id in self.changes.new_blocks:
-            self.changes.new_blocks[block.id] = block
+        if self.changes.is_new_block(block.id):
+            self.changes.rare.new_blocks[block.id] = block
         else:
             self.changes.changed_blocks[block.id] = block
-            self.changes.reworked_blocks.add(block.id)
+            self.changes.rare.reworked_blocks.add(block.id)
         self._insert_active(block)
 
     # Other objects
@@ -264,7 +264,7 @@ class Draft:
         counters = self._own("counters")
         known = counters.get(key)
         if known is None or known.period_start != counter.period_start:
-            self.changes.new_counters.add(place)
+            self.changes.rare.new_counters.add(place)
         if counter.is_current:
             counters[key] = counter
             if known is None or known.period_end != counter.period_end:
@@ -280,26 +280,26 @@ class Draft:
 
     def put_asset(self, asset: Asset) -> None:
         """Replace or add what outlives the periods of a metric."""
-        self.changes.assets[asset.billable_metric_key] = asset
+        self.changes.rare.assets[asset.billable_metric_key] = asset
         self._own("assets")[asset.billable_metric_key] = asset
 
     def put_override(self, override: Override) -> None:
         """Replace or add the override of a metric."""
-        self.changes.deleted_overrides.discard(override.billable_metric_key)
-        self.changes.overrides[override.billable_metric_key] = override
+        self.changes.rare.deleted_overrides.discard(override.billable_metric_key)
+        self.changes.rare.overrides[override.billable_metric_key] = override
         self._own("overrides")[override.billable_metric_key] = override
         self.is_due_stale = True
 
     def delete_override(self, billable_metric_key: str) -> None:
         """Take the override of a metric away."""
-        self.changes.overrides.pop(billable_metric_key, None)
-        self.changes.deleted_overrides.add(billable_metric_key)
+        self.changes.rare.overrides.pop(billable_metric_key, None)
+        self.changes.rare.deleted_overrides.add(billable_metric_key)
         self._own("overrides").pop(billable_metric_key, None)
         self.is_due_stale = True
 
     def put_subscription(self, subscription: Subscription) -> None:
         """Replace or add a subscription; one that ended leaves the state."""
-        self.changes.subscriptions[subscription.id] = subscription
+        self.changes.rare.subscriptions[subscription.id] = subscription
         subscriptions = self._own("subscriptions")
         if subscription.is_live:
             subscriptions[subscription.id] = subscription
@@ -311,14 +311,14 @@ class Draft:
 
     def put_auto_topup(self, auto_topup: AutoTopup) -> None:
         """Replace or add the auto-topup of a unit."""
-        self.changes.deleted_auto_topups.discard(auto_topup.unit)
-        self.changes.auto_topups[auto_topup.unit] = auto_topup
+        self.changes.rare.deleted_auto_topups.discard(auto_topup.unit)
+        self.changes.rare.auto_topups[auto_topup.unit] = auto_topup
         self._own("auto_topups")[auto_topup.unit] = auto_topup
 
     def delete_auto_topup(self, unit: str) -> None:
         """Take the auto-topup of a unit away."""
-        self.changes.auto_topups.pop(unit, None)
-        self.changes.deleted_auto_topups.add(unit)
+        self.changes.rare.auto_topups.pop(unit, None)
+        self.changes.rare.deleted_auto_topups.add(unit)
         self._own("auto_topups").pop(unit, None)
 
     # What is appended
@@ -338,12 +338,12 @@ class Draft:
     def change_usage_event(self, event: UsageEvent) -> None:
         """Write another status or other details of a usage event that was loaded as history."""
         self.writes += 1
-        self.changes.usage_updates[event.id] = event
+        self.changes.rare.usage_updates[event.id] = event
 
     def add_payment(self, external_payment_id: str, block_id: str) -> None:
         """Register a payment for ever in the environment."""
         self.writes += 1
-        self.changes.payments.append((external_payment_id, block_id))
+        self.changes.rare.payments.append((external_payment_id, block_id))
 
     def add_event(self, context: Context, type_: str, data: dict[str, Any]) -> None:
         """Queue an event of ``webhooks.md`` with the customer's next sequence.
@@ -371,7 +371,7 @@ class Draft:
 
     def add_ran(self, kind: str, at: datetime) -> None:
         """Note that time did something, for the answer of the test clock."""
-        self.changes.ran.append(Ran(kind, self.customer.id, at))
+        self.changes.rare.ran.append(Ran(kind, self.customer.id, at))
 
     def take_changes(self) -> Changes:
         """The changes so far; the draft starts to collect anew."""

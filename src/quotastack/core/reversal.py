@@ -114,7 +114,7 @@ class ReverseUsage(Command, frozen=True, kw_only=True):
         )
 
     def _require_event(self, draft: Draft) -> UsageEvent:
-        event: UsageEvent | None = draft.changes.usage_updates.get(self.usage_id)
+        event: UsageEvent | None = draft.changes.rare.usage_updates.get(self.usage_id)
         if event is None:
             event = draft.extra.get(("usage", self.usage_id))
         if event is None:
@@ -132,7 +132,7 @@ def _latest_block(draft: Draft, block_id: str) -> Block | None:
     known = draft.find_block(block_id)
     if known is None:
         changes = draft.changes
-        known = changes.new_blocks.get(block_id) or changes.changed_blocks.get(block_id)
+        known = changes.rare.new_blocks.get(block_id) or changes.changed_blocks.get(block_id)
     if known is None:
         known = draft.extra.get(("block", block_id))
     return _as_of_now(draft, known) if known is not None and known.status == "depleted" else known

@@ -134,7 +134,7 @@ class GrantTopup(Command, frozen=True, kw_only=True):
             draft.add_payment(self.external_payment_id, block.id)
         if bonus is not None:
             bonus = grant_block(draft, context, bonus)
-            granted = draft.changes.new_blocks[granted.id]
+            granted = draft.changes.rare.new_blocks[granted.id]
         return answer_grant(draft, granted, bonus=bonus)
 
     def _refuse_known_payment(self, draft: Draft) -> None:
@@ -142,7 +142,7 @@ class GrantTopup(Command, frozen=True, kw_only=True):
             return
         first = draft.extra.get(("payment", self.external_payment_id))
         # Granted a moment ago, in this very transaction.
-        first = dict(draft.changes.payments).get(self.external_payment_id, first)
+        first = dict(draft.changes.rare.payments).get(self.external_payment_id, first)
         if first is not None:
             raise ConflictError("This payment was granted before.", extra={"block_id": first})
 

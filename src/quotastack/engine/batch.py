@@ -102,9 +102,10 @@ def _collect(batch: EnvironmentBatch) -> _Rows:
         else:
             hot.customers.append(step)
             hot.add_changes(draft.customer, draft.changes, draft.accounts)
-            rows.objects.add_changes(draft.customer, draft.changes)
-            if draft.changes.is_erased:
-                rows.erased.append(customer_id)
+            if draft.changes.has_rare:
+                rows.objects.add_changes(draft.customer, draft.changes)
+                if draft.changes.rare.is_erased:
+                    rows.erased.append(customer_id)
             if not is_alone:
                 rows.notices.append(f"{customer_id}={draft.version}")
     for row in hot.texts:

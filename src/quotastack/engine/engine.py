@@ -235,7 +235,7 @@ class Engine:
             CustomerNotFoundError: unknown or deleted.
         """
         draft, _ = await self.peek(caller, ref, strong=True)
-        if draft.changes.ran:
+        if draft.changes.has_rare and draft.changes.rare.ran:
             by_id = CustomerRef.by_id(draft.customer.id)
             await self.submit(Submission(caller=caller, customer=by_id, command=Advance()))
         return draft.customer.id

@@ -310,8 +310,9 @@ class EnvironmentBatch:
             self._defer_for(pending, needed)
             return
         finally:
-            pending.ran.extend(draft.changes.ran)
-            draft.changes.ran.clear()
+            if draft.changes.has_rare:
+                pending.ran.extend(draft.changes.rare.ran)
+                draft.changes.rare.ran.clear()
         if not is_done:
             self._defer(pending)
             return

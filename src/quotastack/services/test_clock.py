@@ -241,7 +241,7 @@ def _bring_to(state: CustomerState, environment: Environment, then: datetime) ->
     is_done = False
     while not is_done:
         is_done = advance(draft, context)
-        ran.extend(draft.take_changes().ran)
+        ran.extend(draft.take_changes().rare.ran)
     return ran
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from quotastack.core.changes import Changes, LedgerEntry, OutboxEvent, UsageEvent
+from quotastack.core.changes import Changes, LedgerEntry, OutboxEvent, RareChanges, UsageEvent
 from quotastack.core.customer_state import Account, Counter, Customer, Hold
 from quotastack.store.row_values import Row, json_object, json_pairs, json_text
 
@@ -44,6 +44,8 @@ INSERT_CUSTOMERS: Final = """
 DELETE_CUSTOMERS: Final = """
     DELETE FROM customers WHERE environment_id = $1::uuid AND id = ANY($2::uuid[])
 """
+
+_NOTHING_RARE: Final = RareChanges()
 
 
 def account_row(customer_id: str, account: Account) -> Row:
@@ -132,11 +134,12 @@ class HotRows:
         customer_id = customer.id
         for unit in changes.changed_accounts:
             self.accounts.append(account_row(customer_id, accounts[unit]))
+        rare = changes.rare if changes.has_rare else _NOTHING_RARE
         for block in changes.changed_blocks.values():
-            if block.id not in changes.reworked_blocks:
+            if block.id not in rare.reworked_blocks:
                 self.blocks.append((customer_id, block.id, block.remaining_mc, block.status))
         for place, counter in changes.counters.items():
-            counters = self.new_counters if place in changes.new_counters else self.counters
+            counters = self.new_counters if place in rare.new_counters else self.counters
             counters.append(counter_row(customer_id, counter))
         for hold in changes.holds.values():
             self.holds.append(hold_row(customer_id, hold))

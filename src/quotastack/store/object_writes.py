@@ -102,29 +102,30 @@ class ObjectRows:
     def add_changes(self, customer: Customer, changes: Changes) -> None:
         """Collect what one customer's draft changed beyond the hot rows."""
         customer_id = customer.id
-        for unit in changes.new_accounts:
+        rare = changes.rare
+        for unit in rare.new_accounts:
             self.add(INSERT_ACCOUNTS, (customer_id, unit))
-        for block in changes.new_blocks.values():
+        for block in rare.new_blocks.values():
             self.add(UPSERT_BLOCKS, _block_row(customer_id, block))
-        for block_id in changes.reworked_blocks:
+        for block_id in rare.reworked_blocks:
             self.add(UPSERT_BLOCKS, _block_row(customer_id, changes.changed_blocks[block_id]))
-        for subscription in changes.subscriptions.values():
+        for subscription in rare.subscriptions.values():
             self.add(UPSERT_SUBSCRIPTIONS, _subscription_row(customer_id, subscription))
-        for asset in changes.assets.values():
+        for asset in rare.assets.values():
             self.add(UPSERT_ASSETS, (customer_id, asset.billable_metric_key, json_text(asset)))
-        for override in changes.overrides.values():
+        for override in rare.overrides.values():
             self.add(UPSERT_OVERRIDES, (customer_id, override.billable_metric_key, json_text(override)))
-        for metric_key in changes.deleted_overrides:
+        for metric_key in rare.deleted_overrides:
             self.add(DELETE_OVERRIDES, (customer_id, metric_key))
-        for auto_topup in changes.auto_topups.values():
+        for auto_topup in rare.auto_topups.values():
             self.add(UPSERT_AUTO_TOPUPS, (customer_id, auto_topup.unit, json_text(auto_topup)))
-        for unit in changes.deleted_auto_topups:
+        for unit in rare.deleted_auto_topups:
             self.add(DELETE_AUTO_TOPUPS, (customer_id, unit))
-        for event in changes.usage_updates.values():
+        for event in rare.usage_updates.values():
             self.add(UPDATE_USAGE_EVENTS, _usage_update_row(customer_id, event))
-        for payment_id, block_id in changes.payments:
+        for payment_id, block_id in rare.payments:
             self.add(INSERT_PAYMENTS, (payment_id, block_id, customer_id))
-        if changes.is_customer_changed:
+        if rare.is_customer_changed:
             self.add(UPDATE_CUSTOMERS, _customer_row(customer))
 
 
