@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET, Meta, UnsetType
 
 from quotastack.api.fields import Body, CustomerBody, ExternalId, Instant, Key, Metadata, Units, Uuid
-from quotastack.api.json_body import BodyReader, count_keys, parse_json
+from quotastack.api.json_body import BodyReader, parse_json, survey
 from quotastack.core.errors import (
     CustomerIdentifierConflictError,
     MalformedRequestError,
@@ -69,7 +69,16 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
 )
 def test_colons_in_strings_are_no_keys(text: str) -> None:
     assert parse_json(text.encode()) == json.loads(text)
-    assert count_keys(json.loads(text)) >= 1
+    assert survey(json.loads(text))[0] >= 1
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1, -(2**63) - 1])
+@pytest.mark.parametrize("shape", ["%d", "[%d]", '{"a":%d}', '{"a":[1,{"b":%d}]}', '[[],[{"c":[%d,2]}]]'])
+def test_a_number_beyond_64_bits_is_refused_wherever_it_is(shape: str, number: int) -> None:
+    with pytest.raises(ValidationFailedError):
+        parse_json((shape % number).encode())
+    for within in (2**63 - 1, -(2**63)):
+        assert parse_json((shape % within).encode()) == json.loads(shape % within)
 
 
 class Line(CustomerBody, frozen=True, kw_only=True):

@@ -32,7 +32,6 @@ INTEGER_MIN: Final = -(2**63)
 
 _decode = msgspec.json.Decoder().decode
 _find_keys = re.compile(rb'"[ \t\r\n]*:').findall
-_has_long_number = re.compile(rb"[0-9]{19}").search
 
 
 def parse_json(raw: bytes) -> Any:
@@ -48,26 +47,35 @@ def parse_json(raw: bytes) -> Any:
         value = _decode(raw)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise MalformedRequestError(f"The body is not JSON: {_told(error)}") from None
-    if len(_find_keys(raw)) != count_keys(value):
+    keys, has_large_number = survey(value)
+    if len(_find_keys(raw)) != keys:
         _check_duplicates(raw)
-    if b"\\u" in raw or _has_long_number(raw):
+    if has_large_number or b"\\u" in raw:
         faults = list(_unstorable(value, ""))
         if faults:
             raise ValidationFailedError("Some values in the body cannot be stored.", errors=faults[:100])
     return value
 
 
-def count_keys(value: Any) -> int:
-    """How many keys all objects in ``value`` have together."""
-    if isinstance(value, dict):
-        count = len(value)
-        for item in value.values():
-            if isinstance(item, dict | list):
-                count += count_keys(item)
-        return count
-    if isinstance(value, list):
-        return sum([count_keys(item) for item in value if isinstance(item, dict | list)])
-    return 0
+def survey(value: Any) -> tuple[int, bool]:
+    """How many keys all objects in ``value`` have together, and whether an integer is beyond 64 bits."""
+    kind = type(value)
+    if kind is dict:
+        keys, items = len(value), value.values()
+    elif kind is list:
+        keys, items = 0, value
+    else:
+        return 0, _number_fault(value) is not None
+    has_large_number = False
+    for item in items:
+        kind = type(item)
+        if kind is dict or kind is list:
+            more, has_large = survey(item)
+            keys += more
+            has_large_number |= has_large
+        elif kind is int and not INTEGER_MIN <= item <= INTEGER_MAX:
+            has_large_number = True
+    return keys, has_large_number
 
 
 def _told(error: Exception) -> str:

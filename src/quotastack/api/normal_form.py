@@ -104,11 +104,11 @@ def _struct_plan(info: inspect.StructType) -> Plan | None:
             at = getattr(value, name)
             if at is not UNSET and at is not None and not _bring_to_utc(value, name, at):
                 return False
-        return all(
-            plan(part)
-            for name, plan in nested
-            if (part := getattr(value, name)) is not UNSET and part is not None
-        )
+        for name, plan in nested:
+            part = getattr(value, name)
+            if part is not UNSET and part is not None and not plan(part):
+                return False
+        return True
 
     return apply
 
