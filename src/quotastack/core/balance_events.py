@@ -38,10 +38,11 @@ def tell_balance(draft: Draft, context: Context) -> None:
         threshold = context.catalog.config.low_balance_threshold
     for unit, before_mc in untold.items():
         account = draft.account(unit)
-        if account.balance_mc < before_mc:
-            if threshold is not None and before_mc > threshold >= account.balance_mc:
+        balance_mc = account.balance_mc
+        if balance_mc < before_mc:
+            if threshold is not None and before_mc > threshold >= balance_mc:
                 draft.add_event(context, "credit.balance_low", {"threshold": threshold, **_facts(account)})
-            if before_mc > 0 >= account.balance_mc:
+            if before_mc > 0 >= balance_mc:
                 draft.add_event(context, "credit.exhausted", _facts(account))
         auto_topup = draft.auto_topups.get(unit)
         if auto_topup is not None:

@@ -179,10 +179,13 @@ def apply_draws(draft: Draft, draws: tuple[Draw, ...], context: Context) -> tupl
     A kept rest that is used up ends as ``expired``, any other block as ``depleted``.
     """
     for draw in draws:
-        is_live = is_spendable(draw.block, context.now)
-        ends_as = "depleted" if is_live else "expired"
-        take_from_block(draft, draw.block, draw.amount_mc, ends_as=ends_as, is_spent=True)
-    return tuple((draw.block.id, -draw.amount_mc) for draw in draws)
+        block, amount_mc = draw.block, draw.amount_mc
+        if amount_mc < block.remaining_mc and draft.live_blocks(block.unit)[0] is block:
+            draft.lower_block(block, amount_mc)
+        else:
+            ends_as = "depleted" if is_spendable(block, context.now) else "expired"
+            take_from_block(draft, block, amount_mc, ends_as=ends_as, is_spent=True)
+    return tuple([(draw.block.id, -draw.amount_mc) for draw in draws])
 
 
 def plan_spend(draft: Draft, context: Context, unit: str, amount_mc: int) -> tuple[tuple[Draw, ...], int]:

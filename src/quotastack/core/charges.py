@@ -40,7 +40,7 @@ def write_charge(
     draws, overage_mc = plan
     sequence: int | None = None
     deltas = apply_draws(draft, draws, context)
-    paid_mc = -sum(delta for _, delta in deltas)
+    paid_mc = sum([draw.amount_mc for draw in draws])
     if paid_mc or hold is not None:
         account = draft.account(unit)
         held_mc = 0 if hold is None else hold.reserved_mc

@@ -113,10 +113,11 @@ def append_entry(
         AmountOverflowError: a sum would pass the contract's bound. Commands check that first.
     """
     before = draft.account(account.unit)
-    assert account.balance_mc == before.balance_mc + delta_mc, entry_type
+    balance_mc = checked_amount(account.balance_mc)
+    assert balance_mc == before.balance_mc + delta_mc, entry_type
     assert account.reserved_mc == before.reserved_mc + reserved_delta_mc, entry_type
-    assert min(account.reserved_mc, account.overdraft_mc) >= 0
-    checked_amount(account.balance_mc)
+    assert account.reserved_mc >= 0
+    assert account.overdraft_mc >= 0
     sequence = before.sequence + 1
     reference_type, reference_id = reference or (None, None)
     texts = _take_texts(context, reason, metadata)
@@ -131,7 +132,7 @@ def append_entry(
         type=entry_type,
         delta_mc=delta_mc,
         reserved_delta_mc=reserved_delta_mc,
-        balance_after_mc=account.balance_mc,
+        balance_after_mc=balance_mc,
         reserved_after_mc=account.reserved_mc,
         blocks=blocks,
         reference_type=reference_type,

@@ -100,12 +100,13 @@ class Lane:
     @property
     def is_full(self) -> bool:
         """Whether the next command would be refused: too many wait, they wait for too long, or it would itself."""
-        waiting = self._next.pendings or self._queue
-        if not waiting:
+        first = self._next.pendings or self._queue
+        if not first:
             return False
-        if self.waiting >= self._queue_max or not self._pace.has_room(self.waiting, QUEUE_SECONDS_MAX):
+        waiting = len(self._next.pendings) + len(self._queue)
+        if waiting >= self._queue_max or not self._pace.has_room(waiting, QUEUE_SECONDS_MAX):
             return True
-        return monotonic_seconds() - waiting[0].queued_at_seconds > QUEUE_SECONDS_MAX
+        return monotonic_seconds() - first[0].queued_at_seconds > QUEUE_SECONDS_MAX
 
     @property
     def waiting(self) -> int:

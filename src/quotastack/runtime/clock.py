@@ -23,9 +23,8 @@ _DRIFT_DIVISOR: Final = 2_000
 _SAMPLES: Final = 5
 
 
-def monotonic_seconds() -> float:
-    """Seconds on a clock that never jumps; for durations and deadlines only."""
-    return time.monotonic()
+# Seconds on a clock that never jumps; for durations and deadlines only. Asked eight times for a debit.
+monotonic_seconds: Final = time.monotonic
 
 
 def unix_seconds() -> int:
