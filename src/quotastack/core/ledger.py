@@ -146,14 +146,7 @@ def append_entry(
         details=details if texts is not None or reason is None else {**(details or {}), "reason": reason},
         hash=NO_DIGEST,
     )
-    chained = hash_entry(
-        before.hash,
-        environment_id=draft.environment_id,
-        customer_id=draft.customer.id,
-        entry=entry,
-    )
-    # Nobody has seen the entry yet; a copy of it for one field would cost as much as the hash.
-    msgspec.structs.force_setattr(entry, "hash", chained)
+    _chain(draft, before, entry)
     draft.put_account(_sum_up(account, before, entry))
     draft.add_entry(entry)
     return entry
@@ -192,20 +185,26 @@ def append_usage(
         details=None,
         hash=NO_DIGEST,
     )
-    chained = hash_entry(
-        account.hash, environment_id=draft.environment_id, customer_id=draft.customer.id, entry=entry
-    )
-    msgspec.structs.force_setattr(entry, "hash", chained)
+    _chain(draft, account, entry)
     after = msgspec.structs.replace(
         account,
         blocks_mc=blocks_mc,
         lifetime_spent_mc=account.lifetime_spent_mc + paid_mc,
         sequence=sequence,
-        hash=chained,
+        hash=entry.hash,
     )
     draft.put_account(after)
     draft.add_entry(entry)
     return after, sequence
+
+
+def _chain(draft: Draft, before: Account, entry: LedgerEntry) -> None:
+    """Give a new entry its hash, over the last one of its account."""
+    chained = hash_entry(
+        before.hash, environment_id=draft.environment_id, customer_id=draft.customer.id, entry=entry
+    )
+    # Nobody has seen the entry yet; a copy of it for one field would cost as much as the hash.
+    msgspec.structs.force_setattr(entry, "hash", chained)
 
 
 def _take_texts(context: Context, reason: str | None, metadata: dict[str, Any] | None) -> EntryTexts | None:
