@@ -163,9 +163,25 @@ def test_the_first_event_of_a_counter_is_not_plain(kind: str) -> None:
     assert not is_plain(world)
 
 
-def test_an_asset_is_not_passed_over() -> None:
+def test_a_suspended_asset_is_not_passed_over() -> None:
     world = plain_world()
     world.draft.put_asset(Asset(billable_metric_key="calls", is_suspended=True))
+    assert not is_plain(world)
+
+
+def test_the_second_event_of_a_later_month_is_plain_again() -> None:
+    world = plain_world()
+    world.now = datetime(2041, 4, 1, tzinfo=UTC)
+    world.run(RecordUsage(billable_metric_key="calls"))
+    # The month that closed left a note of the grid that it was counted in.
+    assert "calls" in world.draft.assets
+    assert is_plain(world)
+
+
+def test_a_position_of_another_period_is_not_moved_plainly() -> None:
+    world = plain_world()
+    position = world.draft.counters["calls", "price:{}"]
+    world.draft.put_counter(replace(position, period_end=position.period_end + DAY))
     assert not is_plain(world)
 
 

@@ -67,9 +67,11 @@ def find_plain(command: RecordUsage, draft: Draft, context: Context) -> PlainEve
         or command.enforcement != "enforce"
         or draft.subscriptions
         or key in draft.overrides
-        or key in draft.assets
         or context.catalog.named_events
     ):
+        return None
+    asset = draft.assets.get(key)
+    if asset is not None and asset.is_suspended:
         return None
     account = draft.accounts.get(metric.unit)
     blocks = draft.blocks.get(metric.unit)
