@@ -13,7 +13,7 @@ from quotastack.core.counters import find_current
 from quotastack.core.errors import AssetSuspendedError, NotEntitledError
 from quotastack.core.governing import governing_subscriptions
 from quotastack.core.tiers import limit_now
-from quotastack.core.values import find_quota, includes_metric, resolve_value
+from quotastack.core.values import find_quota, includes_metric, value_of
 
 if TYPE_CHECKING:
     from quotastack.core.catalog import Metric
@@ -46,7 +46,7 @@ def find_subscription_bar(
 def find_bar(draft: Draft, context: Context, metric: Metric) -> Bar | None:
     """The first of the reasons that need no units: value, subscriptions, suspension; None: none bars."""
     if draft.overrides or draft.subscriptions or metric.default_value is not None or metric.type == "boolean":
-        value = resolve_value(draft, context.catalog, metric).value
+        value = value_of(draft, context.catalog, metric)
         if not includes_metric(metric, value):
             return "not_entitled"
         reason = find_subscription_bar(draft, context, metric)

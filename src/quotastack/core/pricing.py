@@ -65,11 +65,13 @@ def price_total(rule: MeteringRule, total: int, scale: int) -> int:
         if total <= lower:
             break
         upper = total if tier.up_to is None else min(total, tier.up_to)
-        shared = lcm(denominator, tier.per_units)
-        numerator = numerator * (shared // denominator)
-        numerator += (upper - lower) * tier.unit_cost * (shared // tier.per_units)
-        numerator += tier.flat_cost * shared * 10**scale
-        denominator, lower = shared, upper
+        if tier.per_units != denominator:
+            shared = lcm(denominator, tier.per_units)
+            numerator *= shared // denominator
+            denominator = shared
+        numerator += (upper - lower) * tier.unit_cost * (denominator // tier.per_units)
+        numerator += tier.flat_cost * denominator * 10**scale
+        lower = upper
     return _rounded(numerator, denominator * 10**scale, rule.rounding)
 
 

@@ -216,7 +216,8 @@ def apply_count(
     if plan.metric.aggregation == "Gauge":
         after = replace(after, max=_max_after(plan))
     if quota is not None:
-        after = replace(after, overage_units=overage_units(quota, after, after.value))
+        beyond = overage_units(quota, after, after.value)
+        after = after if beyond == after.overage_units else replace(after, overage_units=beyond)
     if after != counter or not _is_written(draft, counter):
         put_counter(draft, after)
     if meeting is not None and meeting.grace_ends_us is not None:

@@ -86,6 +86,11 @@ def _find_value(
     return _NO_DEFAULT[metric.type], "default"
 
 
+def value_of(draft: Draft, catalog: Catalog, metric: Metric) -> dict[str, Any]:
+    """The customer's value of ``metric`` in wire form, whoever set it."""
+    return _find_value(draft, catalog, metric)[0]
+
+
 def resolve_value(draft: Draft, catalog: Catalog, metric: Metric) -> ResolvedValue:
     """The customer's value of ``metric``. The draft stands at the instant that is asked about."""
     value, source = _find_value(draft, catalog, metric)
