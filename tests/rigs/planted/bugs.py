@@ -202,8 +202,8 @@ _ALL = (
         "a float in a price",
         "P1 P39",
         "core.pricing",
-        "numerator += (upper - lower) * tier.unit_cost * (shared // tier.per_units)",
-        "numerator += int((upper - lower) * (tier.unit_cost / tier.per_units) * shared)",
+        "numerator += (upper - lower) * tier.unit_cost * (denominator // tier.per_units)",
+        "numerator += int((upper - lower) * (tier.unit_cost / tier.per_units) * denominator)",
         "tests/core/test_pricing.py",
     ),
     _bug(
