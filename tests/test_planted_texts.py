@@ -1,4 +1,4 @@
-"""Bugs that the rigs plant: each still has a place, so that no change of a line makes one a bug that cannot be noticed."""
+"""Bugs that the rigs plant: each still has a place, so that no change of a line leaves one that nobody could notice."""
 
 import pytest
 from tests.rigs.planted.bugs import BUGS, Bug
