@@ -163,6 +163,23 @@ def test_the_first_event_of_a_counter_is_not_plain(kind: str) -> None:
     assert not is_plain(world)
 
 
+def test_a_customer_who_never_had_credits_is_refused_as_everywhere() -> None:
+    world = World()
+    world.metric()
+    world.rule(unit_cost=0)
+    world.run(RecordUsage(billable_metric_key="calls"))
+    world.rule(unit_cost=10)
+    assert "credits" not in world.draft.accounts
+    assert not is_plain(world)
+
+
+def test_an_account_without_a_live_block_is_refused_as_everywhere() -> None:
+    world = plain_world()
+    world.run(RecordUsage(billable_metric_key="calls", units=999))
+    assert not world.draft.live_blocks("credits")
+    assert not is_plain(world)
+
+
 def test_a_suspended_asset_is_not_passed_over() -> None:
     world = plain_world()
     world.draft.put_asset(Asset(billable_metric_key="calls", is_suspended=True))
