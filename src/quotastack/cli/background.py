@@ -11,7 +11,8 @@ from quotastack.runtime.settings import Settings
 from quotastack.services.container import Services, run_services
 from quotastack.workers.deliveries import DeliveryWorker
 from quotastack.workers.due_customers import DueCustomersWorker
-from quotastack.workers.loop import run_workers
+from quotastack.workers.huge_pages import HugePagesWorker
+from quotastack.workers.loop import Worker, run_workers
 from quotastack.workers.retention import RetentionWorker
 
 
@@ -21,6 +22,12 @@ async def run_process(
 ) -> AsyncGenerator[Services]:
     """Services with sweeps and deliveries beside them; the workers end before what they work with."""
     async with run_services(settings, target, secret) as services:
-        workers = (DueCustomersWorker(services), DeliveryWorker(services), RetentionWorker(services))
+        workers: list[Worker] = [
+            DueCustomersWorker(services),
+            DeliveryWorker(services),
+            RetentionWorker(services),
+        ]
+        if settings.huge_pages:
+            workers.append(HugePagesWorker())
         async with run_workers(workers, shutdown_seconds=settings.shutdown_seconds):
             yield services
