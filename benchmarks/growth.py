@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from growth_fill import ACTIVE, ROWS_EACH, add_ballast, add_blocks, count_due, make_due, make_small
 from load import MissingToolError, Result
-from measuring import Paced, Served, check_beside_hello, describe, load, postmaster_of
+from measuring import ask_each, Paced, Served, check_beside_hello, describe, load, postmaster_of
 from world import (
     Tenant,
     call,
@@ -182,11 +182,7 @@ class Growth:
 
     def warm_names(self, served: Served, name: str, count: int) -> None:
         """Check so many customers at least once each, one after the other."""
-        done = 0.0
-        while done < count:
-            options = {"name": name, "customers": count, "first": int(done)}
-            result = load(served, "check_all", connections=CONNECTIONS, seconds=3, **options)
-            done += 3 * result.per_second - result.errors
+        ask_each(served, count, connections=CONNECTIONS, name=name, customers=count)
 
     def measure_sweep(self, world: World, served: Served) -> None:
         """Checks on cached customers before and while time changes many others."""

@@ -67,6 +67,17 @@ def load(
     )
 
 
+def ask_each(served: Served, count: int, *, connections: int, **options: Any) -> None:
+    """Check so many customers once each, one after the other, however long that takes: then they are remembered.
+
+    With more of them than there are customers it begins again: what two processes are asked, each of them knows then.
+    """
+    done = 0.0
+    while done < count:
+        result = load(served, "check_all", connections=connections, seconds=1, first=int(done), **options)
+        done += result.per_second - result.errors
+
+
 def check_beside_hello(base_url: str, hello_url: str, key: str, *, customers: int, seconds: int) -> Paced:
     """Ask for checks now and then, and beside it the raw application, a process of its own that does nothing else.
 

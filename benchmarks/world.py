@@ -181,6 +181,24 @@ async def fill_environments(data: Path, count: int, *, customers_each: int) -> l
     return keys
 
 
+async def settle_log(cluster: Cluster, segments: int) -> None:
+    """Have PostgreSQL make so many segments of its log now, which it uses again ever after.
+
+    A new one is 16 MB of zeros that must be on the disk before anybody goes on, 40 ms and more. An installation pays that
+    until it has seen its first checkpoints under load, and then no more; so do the floors, which write to the same log.
+    """
+    where = database_environment(cluster, "postgres")
+    owner = await asyncpg.connect(
+        host=where["PGHOST"], user="postgres", password=where["PGPASSWORD"], database="postgres"
+    )
+    try:
+        for _ in range(segments):
+            await owner.execute("SELECT pg_logical_emit_message(false, 'bench', ''), pg_switch_wal()")
+        await owner.execute("CHECKPOINT", timeout=600)
+    finally:
+        await owner.close()
+
+
 async def tidy(cluster: Cluster, database: str = "quotastack") -> None:
     """Do now what autovacuum would do in the middle of a measurement."""
     where = database_environment(cluster, database)
