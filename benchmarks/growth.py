@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from growth_fill import ACTIVE, ROWS_EACH, add_ballast, add_blocks, count_due, make_due, make_small
 from load import MissingToolError, Result
-from measuring import ask_each, Paced, Served, check_beside_hello, describe, load, postmaster_of
+from measuring import Paced, Served, ask_each, check_beside_hello, describe, load, postmaster_of
 from world import (
     Tenant,
     call,

@@ -52,8 +52,9 @@ def run_wrk(script: str, *, url: str, connections: int, seconds: int, environmen
     if found is None:
         raise RuntimeError(done.stdout + done.stderr)
     values: dict[str, Any] = json.loads(found[1])
+    # A refusal is quickly made and is no operation.
     return Result(
-        values["requests"] / values["seconds"],
+        (values["requests"] - values["errors"]) / values["seconds"],
         values["p50_us"],
         values["p95_us"],
         values["p99_us"],

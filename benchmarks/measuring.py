@@ -75,7 +75,7 @@ def ask_each(served: Served, count: int, *, connections: int, **options: Any) ->
     done = 0.0
     while done < count:
         result = load(served, "check_all", connections=connections, seconds=1, first=int(done), **options)
-        done += result.per_second - result.errors
+        done += result.per_second
 
 
 def check_beside_hello(base_url: str, hello_url: str, key: str, *, customers: int, seconds: int) -> Paced:

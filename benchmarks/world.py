@@ -184,8 +184,8 @@ async def fill_environments(data: Path, count: int, *, customers_each: int) -> l
 async def settle_log(cluster: Cluster, segments: int) -> None:
     """Have PostgreSQL make so many segments of its log now, which it uses again ever after.
 
-    A new one is 16 MB of zeros that must be on the disk before anybody goes on, 40 ms and more. An installation pays that
-    until it has seen its first checkpoints under load, and then no more; so do the floors, which write to the same log.
+    A new one is 16 MB of zeros that must be on the disk before anybody goes on, 40 ms and more. An installation pays
+    that until it has seen its first checkpoints under load; so do the floors, which write to the same log.
     """
     where = database_environment(cluster, "postgres")
     owner = await asyncpg.connect(

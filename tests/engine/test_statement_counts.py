@@ -13,6 +13,7 @@ from quotastack.core.customer_ref import CustomerRef
 from quotastack.core.topups import GrantTopup
 from quotastack.core.usage import RecordUsage
 from quotastack.engine.batch import Guessing
+from quotastack.runtime import slices
 from quotastack.runtime.random_ids import new_id
 from quotastack.store.batch_writes import WRITE_KNOWN
 
@@ -63,6 +64,12 @@ class Statements:
     @property
     def commits(self) -> int:
         return self.seen.count("COMMIT")
+
+
+@pytest.fixture(autouse=True)
+def _slow_machines_decide_in_one_turn_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one batch holds would depend on how many of its commands fit into a slice of time."""
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 60.0)
 
 
 async def use(world: World, count: int, *, each: int = 1) -> None:

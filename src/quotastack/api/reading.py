@@ -11,6 +11,7 @@ import msgspec
 
 from quotastack.api.fields import Body, Query
 from quotastack.api.json_body import BodyReader, named_customer, parse_json
+from quotastack.api.known_bodies import KnownBodies, KnownBody
 from quotastack.api.query_params import QueryReader, decode_text
 from quotastack.api.routing import BoundRoute, Headers, Request
 from quotastack.core.customer_ref import CustomerRef
@@ -23,7 +24,7 @@ from quotastack.core.errors import (
     UnsupportedMediaTypeError,
     ValidationFailedError,
 )
-from quotastack.core.idempotency import make_idempotency_key, read_key_text
+from quotastack.core.idempotency import fingerprint_content, name_act, read_key_text
 from quotastack.core.ids import read_uuid
 
 BODY_SECONDS: Final = 30.0
@@ -55,7 +56,9 @@ class ClientGoneError(Exception):
 class Readers:
     """How one route reads its requests; made once per route."""
 
-    __slots__ = ("body", "has_dry_run", "is_customer_required", "no_query", "query", "takes_key")
+    __slots__ = (
+        "body", "has_dry_run", "is_customer_required", "known_bodies", "no_query", "query", "takes_key",
+    )  # fmt: skip
 
     def __init__(self, bound: BoundRoute) -> None:
         route = bound.route
@@ -68,6 +71,9 @@ class Readers:
         in_query = route.query is not None and "dry_run" in route.query.__struct_fields__
         self.has_dry_run = in_body or in_query
         self.is_customer_required = self.body is not None and self.body.names_customer
+        # Where nothing but the body and a header says what is asked.
+        is_told_by_body = self.is_customer_required and self.query is None and not bound.parameters
+        self.known_bodies = KnownBodies() if is_told_by_body and self.takes_key else None
 
     @property
     def is_customer_named(self) -> bool:
@@ -180,13 +186,20 @@ def read_json(request: Request, readers: Readers, raw: bytes, fingerprint_path: 
         MalformedRequestError, ValidationFailedError, IdempotencyKeyRequiredError,
         CustomerIdentifierConflictError: in this order.
     """
+    known_bodies = readers.known_bodies
+    header = request.headers.get(b"idempotency-key")
+    known = None if known_bodies is None else known_bodies.find(raw)
+    if known is not None and header is not None:
+        request.body, request.customer, content = known
+        request.key = name_act(_read_header(header), content)
+        return
     assert readers.body is not None
     value: Any = parse_json(raw) if raw else {}
     if b"end_user_id" in raw or b"feature_key" in raw:
         value = readers.body.replace_aliases(value)
     key_text: str | None = None
     if readers.takes_key:
-        key_text = _take_key(request.headers.get(b"idempotency-key"), value)
+        key_text = _take_key(header, value)
         if readers.has_dry_run and _is_dry_run(request, value):
             key_text = None
         elif key_text is None and request.route.key == "required":
@@ -197,11 +210,12 @@ def read_json(request: Request, readers: Readers, raw: bytes, fingerprint_path: 
     request.body = body = readers.body.read(value, len(raw))
     if readers.is_customer_required:
         request.customer = named_customer(body)
-    request.key = (
-        None
-        if key_text is None
-        else make_idempotency_key(key_text, method=request.method, path=fingerprint_path, body=value)
-    )
+    if key_text is None:
+        return
+    content = fingerprint_content(method=request.method, path=fingerprint_path, body=value)
+    request.key = name_act(key_text, content)
+    if known_bodies is not None and b"idempotency_key" not in raw:
+        known_bodies.note(raw, value, KnownBody(body, request.customer, content))
 
 
 def _is_dry_run(request: Request, value: Any) -> bool:
@@ -211,11 +225,7 @@ def _is_dry_run(request: Request, value: Any) -> bool:
 
 def _take_key(header: bytes | None, value: Any) -> str | None:
     """The key of header or body; it is taken out of the body, which must be an object for that."""
-    key: str | None = None
-    if header is not None:
-        if _has_uncommon_byte(header):
-            raise ValidationFailedError.at(HEADER_POINTER, "The header has characters that are not ASCII.")
-        key = read_key_text(header.decode(), pointer=HEADER_POINTER)
+    key = None if header is None else _read_header(header)
     if isinstance(value, dict) and "idempotency_key" in value:
         field = value.pop("idempotency_key")
         if not isinstance(field, str):
@@ -227,3 +237,9 @@ def _take_key(header: bytes | None, value: Any) -> str | None:
             )
         key = from_body
     return key
+
+
+def _read_header(header: bytes) -> str:
+    if _has_uncommon_byte(header):
+        raise ValidationFailedError.at(HEADER_POINTER, "The header has characters that are not ASCII.")
+    return read_key_text(header.decode(), pointer=HEADER_POINTER)

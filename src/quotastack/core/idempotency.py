@@ -51,13 +51,18 @@ def read_key_text(text: str, *, pointer: str) -> str:
 
 
 def make_idempotency_key(key: str, *, method: str, path: str, body: Any) -> IdempotencyKey:
-    """The key of one request.
+    """The key of one request; what else is given, ``fingerprint_content`` takes."""
+    return name_act(key, fingerprint_content(method=method, path=path, body=body))
+
+
+def fingerprint_content(*, method: str, path: str, body: Any) -> bytes:
+    """What a request's fingerprint is made of.
 
     ``path`` is the concrete path as requested; ``body`` the decoded body without ``idempotency_key``,
     before defaults are filled in, None when there was none. The order of fields, white space and
     escapes do not matter.
     """
-    material = b"\x00".join(
+    return b"\x00".join(
         (
             FINGERPRINT_VERSION,
             method.encode(),
@@ -65,4 +70,8 @@ def make_idempotency_key(key: str, *, method: str, path: str, body: Any) -> Idem
             _encode_canonical({} if body is None else body),
         )
     )
-    return IdempotencyKey(key, sha256(key.encode()).digest(), sha256(material).digest())
+
+
+def name_act(key: str, content: bytes) -> IdempotencyKey:
+    """The key of a request with that ``fingerprint_content``."""
+    return IdempotencyKey(key, sha256(key.encode()).digest(), sha256(content).digest())
