@@ -91,10 +91,13 @@ class Draft:
 
     def _own(self, name: str) -> Any:
         self.writes += 1
-        if name not in self._owned:
-            self._owned.add(name)
-            setattr(self, name, dict(getattr(self, name)))
-        return getattr(self, name)
+        held = getattr(self, name)
+        if name in self._owned:
+            return held
+        self._owned.add(name)
+        owned = dict(held)
+        setattr(self, name, owned)
+        return owned
 
     def freeze(self) -> CustomerState:
         """The state as it stands now; what the draft writes afterwards does not reach it."""

@@ -100,13 +100,14 @@ class Lane:
     @property
     def is_full(self) -> bool:
         """Whether the next command would be refused: too many wait, they wait for too long, or it would itself."""
-        first = self._next.pendings or self._queue
-        if not first:
+        decided, queue = self._next.pendings, self._queue
+        if not decided and not queue:
             return False
-        waiting = len(self._next.pendings) + len(self._queue)
+        waiting = len(decided) + len(queue)
         if waiting >= self._queue_max or not self._pace.has_room(waiting, QUEUE_SECONDS_MAX):
             return True
-        return monotonic_seconds() - first[0].queued_at_seconds > QUEUE_SECONDS_MAX
+        first = decided[0] if decided else queue[0]
+        return monotonic_seconds() - first.queued_at_seconds > QUEUE_SECONDS_MAX
 
     @property
     def waiting(self) -> int:
@@ -212,9 +213,10 @@ class Lane:
 
     def _fill(self) -> bool:
         """Decide the next of those who are queued; whether there is more to do."""
-        if self._has_more():
-            self._next.add(self._queue.popleft())
-        self._is_filling = self._has_more()
+        queue = self._queue
+        if queue and self._has_room_for(queue[0]):
+            self._next.add(queue.popleft())
+        self._is_filling = bool(queue) and self._has_room_for(queue[0])
         return self._is_filling
 
     async def _connect(self) -> Connection:

@@ -11,6 +11,7 @@ depends on it. No value changes by it, and the process grows by what rounding up
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ MADV_COLLAPSE: Final = 25
 SMAPS: Final = Path("/proc/self/smaps")
 STATM: Final = Path("/proc/self/statm")
 POLICY: Final = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-PAGE_BYTES: Final = 4096
+PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 _HEAD: Final = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ \S+ *(.*)")
 
