@@ -2,7 +2,7 @@
 
 The floors are what the same machine does at best without the product: pgbench debiting in eight
 statements, a raw ASGI application. A figure means nothing without the floor beside it. Prints a
-table, writes JSON. QUICK=1 (or --quick) takes one short round instead of three.
+table, writes JSON. QUICK=1 (or --quick) takes one short round in a smaller world instead of three.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -43,8 +43,7 @@ from world import (
 from quotastack.runtime.embedded import Cluster
 from quotastack.runtime.postgres_binaries import find_binaries
 
-CUSTOMERS: Final = 10_000
-ENVIRONMENTS: Final = 1_000
+CUSTOMERS_EACH: Final = 10
 
 TIERED_RULE: Final = {
     "cost_type": "tiered",
@@ -65,20 +64,37 @@ QUOTA: Final = {
     ],
 }
 
-# Pages and plans that a load meets for the first time; that customers are remembered is not left to a time.
-WARM_UP_SECONDS: Final = 5
 # Of two processes each is asked for seven of eight customers by then.
 TIMES_FOR_TWO: Final = 3
+
+
+class Size(NamedTuple):
+    """How much is measured: seconds for each row, rounds, and the world. ``segments`` are those of the log.
+
+    ``warm_up_seconds`` are for pages and plans that a load meets for the first time.
+    """
+
+    seconds: int
+    warm_up_seconds: int
+    rounds: int
+    customers: int
+    environments: int
+    segments: int
+
+
+# Segments for a whole cycle of checkpoints.
+FULL: Final = Size(8, 8, 3, 10_000, 1_000, 130)
+# A look: reading ten thousand customers into a cache takes longer than all that is measured there.
+QUICK: Final = Size(2, 3, 1, 3_000, 200, 40)
 
 
 class Bench:
     """One run: the scratch installation, and each measurement by name."""
 
-    def __init__(self, folder: Path, *, seconds: int, rounds: int, segments: int) -> None:
+    def __init__(self, folder: Path, size: Size) -> None:
         self.folder = folder
-        self.seconds = seconds
-        self.rounds = rounds
-        self.segments = segments
+        self.size = size
+        self.seconds = size.seconds
         self.data = folder / "data"
         self.cluster = Cluster(self.data)
         self.samples: dict[str, list[Result]] = {}
@@ -105,16 +121,16 @@ class Bench:
             with serving(self.data) as (base_url, _):
                 make_prices(base_url, tenant.test_key, ("tiered_calls", TIERED_RULE))
             started = time.monotonic()
-            print(f"filling {CUSTOMERS:,} customers and {ENVIRONMENTS:,} environments", flush=True)
-            asyncio.run(fill(self.data, tenant, CUSTOMERS, quota=QUOTA))
-            customers_each = CUSTOMERS // ENVIRONMENTS
-            keys = asyncio.run(fill_environments(self.data, ENVIRONMENTS, customers_each=customers_each))
+            size = self.size
+            print(f"filling {size.customers:,} customers and {size.environments:,} environments", flush=True)
+            asyncio.run(fill(self.data, tenant, size.customers, quota=QUOTA))
+            keys = asyncio.run(fill_environments(self.data, size.environments, customers_each=CUSTOMERS_EACH))
             self.keys_file.write_text("\n".join(keys) + "\n")
-            asyncio.run(settle_log(self.cluster, self.segments))
+            asyncio.run(settle_log(self.cluster, size.segments))
             asyncio.run(tidy(self.cluster))
             print(f"filled in {time.monotonic() - started:.0f} s", flush=True)
-            for number in range(self.rounds):
-                print(f"round {number + 1} of {self.rounds}", flush=True)
+            for number in range(size.rounds):
+                print(f"round {number + 1} of {size.rounds}", flush=True)
                 self._measure_floors()
                 self._measure_server(tenant)
         finally:
@@ -141,7 +157,7 @@ class Bench:
         program = find_binaries(None).directory / "pgbench"
         where = database_environment(self.cluster, "floors")
 
-        def floor(name: str, script: str, clients: int, accounts: int = CUSTOMERS) -> None:
+        def floor(name: str, script: str, clients: int, accounts: int = self.size.customers) -> None:
             before = cpu_seconds(self.postmaster)
             result = run_pgbench(
                 program, script, environment=where, clients=clients, seconds=self.seconds,
@@ -173,15 +189,23 @@ class Bench:
 
     def _load(self, served: Served, name: str, script: str, connections: int, **more: Any) -> Result:
         """Load one script and note it."""
-        seconds = max(WARM_UP_SECONDS, self.seconds) if name == "warm-up" else self.seconds
-        result = load(served, script, connections=connections, seconds=seconds, **more)
+        seconds = self.size.warm_up_seconds if name == "warm-up" else self.seconds
+        customers = more.pop("customers", self.size.customers)
+        result = load(served, script, connections=connections, seconds=seconds, customers=customers, **more)
         self.note(name, result)
         return result
+
+    def _warm(self, served: Served, *, times: int = 1, connections: int = 32, **options: Any) -> None:
+        """Have every customer remembered; with ``options``, those of every environment."""
+        size = self.size
+        each = {"customers": size.customers, **options}
+        count = size.environments * CUSTOMERS_EACH if options else size.customers
+        ask_each(served, times * count, connections=connections, **each)
 
     def _measure_server(self, tenant: Tenant) -> None:
         with serving(self.data) as (base_url, pid):
             served = Served(base_url, pid, self.postmaster, tenant.test_key)
-            ask_each(served, CUSTOMERS, connections=32)
+            self._warm(served)
             self._load(served, "warm-up", "usage", 128)
             self._load(served, "usage 1", "usage", 1)
             self._load(served, "usage 32", "usage", 32)
@@ -190,22 +214,22 @@ class Bench:
             self._load(served, "usage 128", "usage", 128)
             self._load(served, "hot 128", "usage", 128, customers=1)
             self._load(served, "batch", "usage_batch", 4, scale=500)
-            ask_each(served, CUSTOMERS, connections=32)
+            self._warm(served)
             top = self._load(served, "check 32", "check", 32)
             pause_ms = round(1_000 * 32 / (top.per_second / 2))
             self._load(served, "check half", "check_paced", 32, pause_ms=max(1, pause_ms))
             self._load(served, "pairs 32", "reserve_commit", 32)
             self._measure_told(served)
-            everywhere = {"keys_file": self.keys_file, "customers": CUSTOMERS // ENVIRONMENTS}
-            ask_each(served, CUSTOMERS, connections=32, **everywhere)
+            everywhere = {"keys_file": self.keys_file, "customers": CUSTOMERS_EACH}
+            self._warm(served, **everywhere)
             self._load(served, "warm-up", "usage", 32, **everywhere)
             self._load(served, "environments", "usage", 32, **everywhere)
         with serving(self.data, workers=2) as (base_url, pid):
             served = Served(base_url, pid, self.postmaster, tenant.test_key)
-            ask_each(served, TIMES_FOR_TWO * CUSTOMERS, connections=128)
+            self._warm(served, times=TIMES_FOR_TWO, connections=128)
             self._load(served, "warm-up", "usage", 128)
             self._load(served, "two usage", "usage", 128)
-            ask_each(served, TIMES_FOR_TWO * CUSTOMERS, connections=128)
+            self._warm(served, times=TIMES_FOR_TWO, connections=128)
             self._load(served, "two check", "check", 32)
 
     def _measure_told(self, served: Served) -> None:
@@ -245,12 +269,11 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/latest.json"))
     given = parser.parse_args()
     end_by_signal()
-    # A whole cycle of checkpoints, and what a short run writes.
-    seconds, rounds, segments = (2, 1, 40) if given.quick else (8, 3, 130)
+    size = QUICK if given.quick else FULL
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="qs-bench-") as folder:
         try:
-            results = Bench(Path(folder), seconds=seconds, rounds=rounds, segments=segments).run()
+            results = Bench(Path(folder), size).run()
         except MissingToolError as missing:
             print(missing, file=sys.stderr)
             return 2
@@ -259,8 +282,10 @@ def main() -> int:
     told = describe(
         rows=lines,
         measurements={name: result._asdict() for name, result in results.items()},
-        rounds=rounds,
-        seconds_each=seconds,
+        rounds=size.rounds,
+        seconds_each=size.seconds,
+        customers=size.customers,
+        environments=size.environments,
         load_average=os.getloadavg()[1],
         took_seconds=round(time.monotonic() - started),
     )
