@@ -85,7 +85,7 @@ class Size(NamedTuple):
 # Segments for a whole cycle of checkpoints.
 FULL: Final = Size(8, 8, 3, 10_000, 1_000, 130)
 # A look: reading ten thousand customers into a cache takes longer than all that is measured there.
-QUICK: Final = Size(2, 3, 1, 3_000, 200, 40)
+QUICK: Final = Size(2, 2, 1, 2_000, 100, 40)
 
 
 class Bench:

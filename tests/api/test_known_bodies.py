@@ -1,13 +1,20 @@
 """A body that came before is not read again, and nothing that is answered shows it."""
 
 import itertools
+import json
 from typing import Any
 
 import httpx2
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from tests.api.stories import Story
 
+from quotastack.api.app import collect_routes
 from quotastack.api.known_bodies import BODIES_MAX, BODY_BYTES_MAX, KnownBodies, KnownBody
+from quotastack.api.reading import Readers, read_json
+from quotastack.api.routing import Request, RouteTable
+from quotastack.core.errors import ProblemError
 
 KNOWN = KnownBody("typed", None, b"content")
 
@@ -47,6 +54,66 @@ def test_bodies_are_bounded_and_the_oldest_leave() -> None:
     assert bodies.find(raws[0]) is None
     assert bodies.find(raws[-1]) is KNOWN
     assert sum(bodies.find(raw) is KNOWN for raw in raws) == BODIES_MAX
+
+
+# Reading and knowing are held equal: for any body under any key, whichever of the routes it is sent to.
+
+ROUTES = [bound for bound in RouteTable(collect_routes()).bound if Readers(bound).known_bodies is not None]
+NAMES = st.sampled_from(
+    ["customer_id", "external_customer_id", "end_user_id", "billable_metric_key", "feature_key", "units", "value",
+     "timestamp", "enforcement", "dry_run", "idempotency_key", "credits", "reason", "metadata", "dimensions", "x"]
+)  # fmt: skip
+VALUES = st.one_of(
+    st.integers(-2, 2**64),
+    st.booleans(),
+    st.none(),
+    st.sampled_from(
+        ["user_1", "calls", "enforce", "record", "0190a000-0000-7000-8000-000000000002", "", "é\u0000"]
+    ),
+    st.sampled_from([{}, {"a": "b"}, [1], 1.5, "2041-03-01T00:00:00Z"]),
+)
+PLAIN = {"external_customer_id": "user_1", "billable_metric_key": "calls", "units": 1}
+
+
+def read(bound: Any, readers: Readers, raw: bytes, key: bytes | None) -> Any:
+    """What the request says, or the refusal."""
+    request = Request()
+    request.bound, request.route, request.method = bound, bound.route, bound.route.method
+    request.headers = {} if key is None else {b"idempotency-key": key}
+    try:
+        read_json(request, readers, raw, bound.template)
+    except ProblemError as refusal:
+        return type(refusal), str(refusal), refusal.errors
+    return request.body, request.customer, request.key
+
+
+@given(
+    route=st.integers(0, len(ROUTES) - 1),
+    fields=st.dictionaries(NAMES, VALUES, max_size=5) | st.just(PLAIN),
+    keys=st.lists(
+        st.sampled_from([b"act:1", b"act:2", b"with space", b"\xff", None]), min_size=4, max_size=6
+    ),
+)
+@example(route=0, fields=PLAIN, keys=[b"act:1", b"act:1", b"act:1", b"act:2", None])
+def test_a_known_body_says_what_reading_it_says(
+    route: int, fields: dict[str, Any], keys: list[bytes | None]
+) -> None:
+    bound = ROUTES[route]
+    raw = json.dumps(fields).encode()
+    remembering = Readers(bound)
+    for key in keys:
+        assert read(bound, remembering, raw, key) == read(bound, Readers(bound), raw, key)
+
+
+def test_usage_and_reservations_are_among_the_routes_that_know_bodies() -> None:
+    assert {bound.template for bound in ROUTES} >= {"/v1/usage", "/v1/reserve"}
+    bound = next(bound for bound in ROUTES if bound.template == "/v1/usage")
+    readers = Readers(bound)
+    raw = json.dumps(PLAIN).encode()
+    for _ in range(2):
+        read(bound, readers, raw, b"act:1")
+    assert readers.known_bodies is not None
+    assert readers.known_bodies.find(raw) is not None
 
 
 USE = b'{"external_customer_id":"user_1","billable_metric_key":"calls","units":2}'

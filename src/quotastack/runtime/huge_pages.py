@@ -20,38 +20,27 @@ from typing import Final, NamedTuple
 
 HUGE_BYTES: Final = 2 * 1024 * 1024
 
-# A mapping that is less full than that is one whose empty part is kept for later, like the stack of a thread.
-FULL_SHARE: Final = 0.5
-
 MADV_COLLAPSE: Final = 25
 
-SMAPS: Final = Path("/proc/self/smaps")
+MAPS: Final = Path("/proc/self/maps")
 STATM: Final = Path("/proc/self/statm")
 POLICY: Final = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
-_HEAD: Final = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ \S+ *(.*)")
+_LINE: Final = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ \S+ *(.*)")
 
 
 class Mapping(NamedTuple):
-    """One range of the process's private memory, from ``start`` up to ``end``; sizes in bytes."""
+    """One range of the process's memory, from address ``start`` up to ``end``."""
 
     start: int
     end: int
-    resident: int
-    huge: int
 
     @property
     def pieces(self) -> range:
         """The addresses of what can be a huge page."""
         first = -(-self.start // HUGE_BYTES) * HUGE_BYTES
         return range(first, self.end - HUGE_BYTES + 1, HUGE_BYTES)
-
-    @property
-    def is_worth_it(self) -> bool:
-        """Whether it is mostly in use and not yet in huge pages."""
-        is_full = self.resident >= FULL_SHARE * (self.end - self.start)
-        return is_full and self.huge < len(self.pieces) * HUGE_BYTES
 
 
 def are_allowed() -> bool:
@@ -68,33 +57,23 @@ def resident_bytes() -> int:
 
 
 def find_pieces() -> list[int]:
-    """The addresses of what is worth keeping in a huge page and is not."""
-    return [
-        piece
-        for mapping in read_mappings(SMAPS.read_text())
-        if mapping.is_worth_it
-        for piece in mapping.pieces
-    ]
+    """The addresses of all that can be kept in huge pages; what is in them already costs nothing to ask for again."""
+    return [piece for mapping in read_mappings(MAPS.read_text()) for piece in mapping.pieces]
 
 
-def read_mappings(smaps: str) -> Iterator[Mapping]:
-    """The writable private mappings without a file, out of what ``/proc/PID/smaps`` says."""
-    place: tuple[int, int] | None = None
-    resident = 0
-    for line in smaps.splitlines():
-        head = _HEAD.fullmatch(line)
-        if head is not None:
-            start, end, rights, name = head.groups()
-            is_heap = rights == "rw-p" and name in ("", "[heap]")
-            place = (int(start, 16), int(end, 16)) if is_heap else None
-        elif place is not None and line.startswith("Rss:"):
-            resident = _kibibytes(line)
-        elif place is not None and line.startswith("AnonHugePages:"):
-            yield Mapping(*place, resident, _kibibytes(line))
+def read_mappings(maps: str) -> Iterator[Mapping]:
+    """The heap, out of what ``/proc/PID/maps`` says: writable, private, of no file, and no thread's stack.
 
-
-def _kibibytes(line: str) -> int:
-    return int(line.split()[1]) * 1024
+    A stack stands on a page that nobody may touch, and most of its eight megabytes are never used.
+    """
+    guarded_from = 0
+    for line in maps.splitlines():
+        found = _LINE.fullmatch(line)
+        assert found is not None, line
+        start, end, rights, name = int(found[1], 16), int(found[2], 16), found[3], found[4]
+        if rights == "rw-p" and name in ("", "[heap]") and start != guarded_from:
+            yield Mapping(start, end)
+        guarded_from = end if rights == "---p" else 0
 
 
 def collapse(piece: int) -> bool:

@@ -33,7 +33,7 @@ class HugePagesWorker:
                 await asyncio.wait_for(stopping.wait(), PAUSE_SECONDS)
 
     async def _move(self, stopping: asyncio.Event) -> None:
-        for piece in await asyncio.to_thread(find_pieces):
+        for piece in find_pieces():
             if stopping.is_set():
                 return
             await asyncio.to_thread(collapse, piece)
