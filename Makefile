@@ -70,13 +70,14 @@ lock: ## Write both lock files again (needs uv)
 clean: ## Remove the virtual environment (never the data)
 	rm -rf $(VENV)
 
-# uv when it is there, else the standard library's venv and pip; the same locked, hashed files either way.
+# uv when it is there, else the standard library's venv and pip; the same locked, hashed files either way. They name every
+# package, so nothing is left to be resolved; and what is never imported need not be compiled.
 define install
 	@if command -v uv >/dev/null 2>&1; then \
 	    uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) && \
 	    uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
 	else \
-	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) && \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes -r $(1) && \
 	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
 	fi
 	@touch $@
