@@ -15,7 +15,7 @@ GROWTH_BYTES: Final = 8 * 1024 * 1024
 
 
 class HugePagesWorker:
-    """Moves the heap into huge pages, at the start and whenever it has grown; ends where the system has none."""
+    """Moves the heap into huge pages, at the start and when it has grown; does nothing where the system has none."""
 
     name = "huge-pages"
 

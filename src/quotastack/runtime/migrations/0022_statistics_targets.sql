@@ -14,11 +14,12 @@ begin
         ('customers', array['environment_id', 'id', 'external_id', 'display_name', 'email', 'created_at', 'deleted_at']),
         ('accounts', array['environment_id', 'customer_id', 'unit', 'status']),
         ('blocks', array['environment_id', 'customer_id', 'id', 'unit', 'status', 'source', 'is_live', 'expires_at', 'created_at']),
-        ('counters', array['environment_id', 'customer_id', 'billable_metric_key', 'kind', 'period_start', 'is_current']),
+        ('counters', array['environment_id', 'customer_id', 'billable_metric_key', 'kind', 'period_start', 'period_end', 'is_current']),
         ('reservations', array['environment_id', 'customer_id', 'id', 'is_live', 'status', 'billable_metric_key', 'created_at']),
-        ('ledger_entries', array['environment_id', 'customer_id', 'unit', 'sequence', 'id', 'type', 'reference_id', 'created_at']),
+        ('ledger_entries', array['environment_id', 'customer_id', 'unit', 'sequence', 'id', 'type', 'reference_type', 'reference_id',
+                                 'created_at']),
         ('usage_events', array['environment_id', 'customer_id', 'id', 'billable_metric_key', 'status', 'reservation_id',
-                               'timestamp', 'created_at']),
+                               'timestamp', 'dimensions', 'created_at']),
         ('idempotency_keys', array['environment_id', 'key_digest', 'customer_id', 'is_money', 'created_at']),
         ('events', array['environment_id', 'customer_id', 'sequence', 'id', 'type', 'created_at'])
     loop
