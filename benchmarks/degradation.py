@@ -22,7 +22,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from load import MissingToolError, cpu_seconds, spent
+from load import cpu_seconds, require_wrk, spent
 from measuring import check_beside_hello, describe, postmaster_of
 from world import (
     Tenant,
@@ -189,11 +189,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/degradation.json"))
     given = parser.parse_args()
     end_by_signal()
-    try:
-        result = measure(5 if given.quick else 15)
-    except MissingToolError as missing:
-        print(missing, file=sys.stderr)
-        return 2
+    require_wrk()
+    result = measure(5 if given.quick else 15)
     for what, holds in result["judged"].items():
         print(f"{what:<40}{'holds' if holds else 'MISSED'}")
     given.json.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
-from load import MissingToolError, Result, run_wrk
+from load import Result, require_wrk, run_wrk
 from world import Tenant, call, create_tenant, end_by_signal, fill, free_port, make_prices, serving
 
 from quotastack.runtime.embedded import Cluster
@@ -176,11 +176,8 @@ def main() -> int:
 
         uvloop.run(receive(arguments.receive))
         return 0
-    try:
-        measure(arguments.seconds)
-    except MissingToolError as error:
-        print(error, file=sys.stderr)
-        return 1
+    require_wrk()
+    measure(arguments.seconds)
     return 0
 
 

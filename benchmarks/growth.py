@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from growth_fill import ACTIVE, ROWS_EACH, add_ballast, add_blocks, count_due, make_due, make_small
-from load import MissingToolError, Result
+from load import Result, require_wrk
 from measuring import Paced, Served, ask_each, check_beside_hello, describe, load, postmaster_of
 from world import (
     Tenant,
@@ -337,6 +337,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/growth.json"))
     given = parser.parse_args()
     end_by_signal()
+    require_wrk()
     started = time.monotonic()
     growth = Growth(seconds=given.seconds, rounds=given.rounds, customers=given.customers, due=given.due)
     try:
@@ -345,9 +346,6 @@ def main() -> int:
             if folder is None:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="quotastack-bench-")))
             growth.run(folder, given.parts)
-    except MissingToolError as missing:
-        print(missing, file=sys.stderr)
-        return 2
     finally:
         if growth.figures:
             write(given, growth.figures, round(time.monotonic() - started))

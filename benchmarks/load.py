@@ -6,7 +6,9 @@ import json
 import os
 import re
 import resource
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -30,24 +32,19 @@ class Result(NamedTuple):
     batch: float = 0.0
 
 
-class MissingToolError(Exception):
-    """A program that makes load is not on this machine."""
+def require_wrk() -> None:
+    """End now, not after minutes, where there is nothing to make load with."""
+    if shutil.which("wrk") is None:
+        sys.exit("wrk makes the HTTP load and is not installed: apt-get install wrk")
 
 
 def run_wrk(script: str, *, url: str, connections: int, seconds: int, environment: dict[str, str]) -> Result:
-    """Load ``url`` with a script of ``scripts/`` over so many connections, one thread.
-
-    Raises:
-        MissingToolError: wrk is not installed.
-    """
+    """Load ``url`` with a script of ``scripts/`` over so many connections, one thread."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s"]
     command += ["-s", str(SCRIPTS / f"{script}.lua"), url]
     known = {**os.environ, "BENCH_SCRIPTS": str(SCRIPTS), **environment}
     before = children_seconds()
-    try:
-        done = subprocess.run(command, env=known, capture_output=True, text=True, check=True)
-    except FileNotFoundError:
-        raise MissingToolError("wrk makes the HTTP load and is not installed: apt-get install wrk") from None
+    done = subprocess.run(command, env=known, capture_output=True, text=True, check=True)
     found = re.search(r"^RESULT (.*)$", done.stdout, re.MULTILINE)
     if found is None:
         raise RuntimeError(done.stdout + done.stderr)

@@ -22,10 +22,10 @@ synchronous_commit = on
 full_page_writes = on
 
 # A small machine. Segments of the log that a busy hour made are kept and used again: a new one is 16 MB of zeros that
-# everybody waits for.
+# everybody waits for. As long as there was no such hour, there are few of them.
 shared_buffers = '256MB'
 max_wal_size = '4GB'
-min_wal_size = '1GB'
+min_wal_size = '4GB'
 checkpoint_timeout = '15min'
 wal_compression = off
 jit = off

@@ -1,7 +1,9 @@
 """States: a CustomerState out of its rows, in one statement for any number of customers.
 
 Each customer comes back as one JSON document that msgspec decodes into typed values: one round
-trip, no column by column conversion. Writing is in ``store/batch_writes.py``.
+trip, no column by column conversion. What is equal in many of them is then one value of all: a decision reads a
+customer who has long left the processor's caches, and what is shared is still in them. Writing is in
+``store/batch_writes.py``.
 """
 
 from __future__ import annotations
@@ -9,9 +11,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from quotastack.core.burn_down import in_burn_order
 from quotastack.core.customer_state import (
@@ -88,6 +91,9 @@ SELECT_CUSTOMER_IDS: Final = """
        AND external_id = ANY($1::text[])
 """
 
+SHARED_MAX: Final = 10_000
+T = TypeVar("T", str, datetime, tuple[str, str])
+
 READ_CLOCK: Final = "SELECT clock_timestamp()"
 
 
@@ -109,12 +115,45 @@ class _StateRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _decode_row = msgspec.json.Decoder(_StateRow).decode
+# Values that many states have: keys of metrics, units, periods. Bounded: where there are too many, it begins anew.
+_shared: dict[Any, Any] = {}
+# What most customers have nothing of. A state is never changed in place, so one is enough for all.
+_NONE: Final[dict[Any, Any]] = {}
+
+
+def _share(value: T) -> T:
+    """``value``, or the equal one that was here before."""
+    if len(_shared) >= SHARED_MAX:
+        _shared.clear()
+    return _shared.setdefault(value, value)
+
+
+def _share_fields(struct: msgspec.Struct, *names: str) -> None:
+    """Share fields of a value that nobody else has seen yet."""
+    for name in names:
+        force_setattr(struct, name, _share(getattr(struct, name)))
+
+
+def _accounts_by_unit(accounts: list[Account]) -> dict[str, Account]:
+    for account in accounts:
+        _share_fields(account, "unit")
+    return {account.unit: account for account in accounts}
+
+
+def _counters_by_place(counters: list[Counter]) -> dict[tuple[str, str], Counter]:
+    for counter in counters:
+        _share_fields(counter, "billable_metric_key", "kind", "period_start", "period_end")
+        rules = counter.details.get("rules")
+        if rules is not None:
+            counter.details["rules"] = {_share(rule_id): row for rule_id, row in rules.items()}
+    return {_share((c.billable_metric_key, c.kind)): c for c in counters}
 
 
 def _blocks_by_unit(blocks: list[Block], *, is_descending: bool) -> dict[str, tuple[Block, ...]]:
     units: dict[str, list[Block]] = defaultdict(list)
     for block in blocks:
         if block.status == "active":
+            _share_fields(block, "unit")
             units[block.unit].append(block)
     return {unit: in_burn_order(found, is_descending=is_descending) for unit, found in units.items()}
 
@@ -124,24 +163,24 @@ def _decode_state(text: str, *, is_descending: bool) -> CustomerState:
     blocks = row.blocks or []
     pending = [block for block in blocks if block.status == "pending"]
     return CustomerState(
-        environment_id=row.environment_id,
+        environment_id=_share(row.environment_id),
         customer=row.customer,
         version=row.version,
         event_sequence=row.event_sequence,
         last_entry_at=row.last_entry_at,
         # Not known to be later: the first advance makes it exact.
         due_at=row.customer.created_at,
-        written_due_at=row.written_due_at or NEVER,
-        accounts={account.unit: account for account in row.accounts or ()},
+        written_due_at=_share(row.written_due_at or NEVER),
+        accounts=_accounts_by_unit(row.accounts or []),
         is_descending=is_descending,
         blocks=_blocks_by_unit(blocks, is_descending=is_descending),
         pending_blocks=tuple(sorted(pending, key=lambda b: (b.effective_at, b.id))),
-        holds={hold.id: hold for hold in row.holds or ()},
-        counters={(c.billable_metric_key, c.kind): c for c in row.counters or ()},
-        assets={asset.billable_metric_key: asset for asset in row.assets or ()},
-        overrides={o.billable_metric_key: o for o in row.overrides or ()},
-        subscriptions={s.id: s for s in row.subscriptions or ()},
-        auto_topups={t.unit: t for t in row.auto_topups or ()},
+        holds={hold.id: hold for hold in row.holds or ()} or _NONE,
+        counters=_counters_by_place(row.counters or []),
+        assets={asset.billable_metric_key: asset for asset in row.assets or ()} or _NONE,
+        overrides={_share(o.billable_metric_key): o for o in row.overrides or ()} or _NONE,
+        subscriptions={s.id: s for s in row.subscriptions or ()} or _NONE,
+        auto_topups={t.unit: t for t in row.auto_topups or ()} or _NONE,
     )
 
 
