@@ -220,6 +220,7 @@ class Bench:
             top = self._load(served, "check 32", "check", 32)
             pause_ms = round(1_000 * 32 / (top.per_second / 2))
             self._load(served, "check half", "check_paced", 32, pause_ms=max(1, pause_ms))
+            self._measure_paced_hello(max(1, pause_ms))
             self._load(served, "pairs 32", "reserve_commit", 32)
             self._measure_told(served)
             everywhere = {"keys_file": self.keys_file, "customers": CUSTOMERS_EACH}
@@ -233,6 +234,15 @@ class Bench:
             self._load(served, "two usage", "usage", 128)
             self._warm(served, times=TIMES_FOR_TWO, connections=128)
             self._load(served, "two check", "check", 32)
+
+    def _measure_paced_hello(self, pause_ms: int) -> None:
+        """What its pace alone makes a request wait: pauses end at full milliseconds, and so requests come in bursts."""
+        with serving_hello() as url:
+            pace = {"BENCH_PAUSE_MS": str(pause_ms)}
+            self.note(
+                "hello half",
+                run_wrk("hello_paced", url=url, connections=32, seconds=self.seconds, environment=pace),
+            )
 
     def _measure_told(self, served: Served) -> None:
         with serving_hello() as receiver:
