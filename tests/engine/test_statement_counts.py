@@ -9,7 +9,10 @@ import pytest
 from tests.engine.conftest import World, open_world
 
 from quotastack.core.catalog import MeteringRule, Metric
+from quotastack.core.commits import CommitReservation
+from quotastack.core.credits import WithdrawCredits
 from quotastack.core.customer_ref import CustomerRef
+from quotastack.core.reservations import Reserve
 from quotastack.core.topups import GrantTopup
 from quotastack.core.usage import RecordUsage
 from quotastack.engine.batch import Guessing
@@ -109,6 +112,26 @@ def test_a_batch_of_remembered_customers_takes_one_statement(database: Any) -> N
             await use(world, 100, each=3)
         assert set(statements.seen) == {WRITE_KNOWN}
         assert len(statements.seen) <= 300 / 64 + 1
+
+    run(database, story)
+
+
+def test_reserving_and_withdrawing_take_one_statement_too(database: Any) -> None:
+    """Their entries' keys are texts that no usage event carries: those are no reason for another round trip."""
+
+    async def story(world: World) -> None:
+        await prepare(world, 20)
+        names = [f"customer-{number}" for number in range(20)]
+        reserve = Reserve(billable_metric_key="calls", estimated_units=1)
+        with Statements(world) as statements:
+            held = await asyncio.gather(*(world.submit(name, reserve) for name in names))
+            commits = [CommitReservation(reservation_id=hold.answer.id, actual_units=1) for hold in held]
+            await asyncio.gather(*(world.submit(*act) for act in zip(names, commits, strict=True)))
+            withdraw = WithdrawCredits(amount_mc=1, reason="gone")
+            await asyncio.gather(*(world.submit(name, withdraw) for name in names))
+        assert set(statements.seen) == {WRITE_KNOWN}
+        told = await world.fetch("SELECT count(*) AS n FROM ledger_texts WHERE reason = 'gone'")
+        assert told[0]["n"] == 20
 
     run(database, story)
 

@@ -37,7 +37,7 @@ from quotastack.store.batch_writes import (
     write_known,
 )
 from quotastack.store.customers import erase_customers
-from quotastack.store.object_writes import INSERT_LEDGER_TEXTS, ObjectRows, write_objects
+from quotastack.store.object_writes import ObjectRows, write_objects
 from quotastack.store.webhooks import insert_deliveries
 
 if TYPE_CHECKING:
@@ -108,8 +108,6 @@ def _collect(batch: EnvironmentBatch) -> _Rows:
                     rows.erased.append(customer_id)
             if not is_alone:
                 rows.notices.append(f"{customer_id}={draft.version}")
-    for row in hot.texts:
-        rows.objects.add(INSERT_LEDGER_TEXTS, row)
     prefix = f"{batch.parts.process_id}:{batch.environment_id}:"
     rows.notices = join_notices(prefix, rows.notices)
     return rows

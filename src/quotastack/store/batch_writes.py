@@ -1,7 +1,7 @@
 """Batch writes: what a batch changed in one environment, with few set-based statements.
 
-``write_hot`` is one call for all that a usual debit touches: customers, accounts, blocks, counters,
-ledger, usage, keys and the notice to other processes; ``write_known`` is the same call as a transaction
+``write_hot`` is one call for all that a usual debit touches: customers, accounts, blocks, counters, holds,
+ledger and its texts, usage, keys and the notice to other processes; ``write_known`` is the same call as a transaction
 of its own, for what was decided on remembered states. What is rarer is in
 ``store/object_writes.py``. Only the engine's batch calls either.
 """
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # A part is what is written in one environment: one array of rows for each table, as the type says. See the functions'
 # own comments in the migration.
-WRITE_HOT: Final = "SELECT quotastack.write_part($1)"
-WRITE_KNOWN: Final = "SELECT quotastack.write_known_batches($1)"
+WRITE_HOT: Final = "SELECT quotastack.write_part($1::quotastack.batch_part_with_texts)"
+WRITE_KNOWN: Final = "SELECT quotastack.write_known_batches($1::quotastack.batch_part_with_texts[])"
 
 DELETE_EXTERNAL_IDS: Final = """
     DELETE FROM external_ids WHERE environment_id = $1::uuid AND customer_id = ANY($2::uuid[])
@@ -126,7 +126,7 @@ class HotRows:
         self.events: list[Row] = []
         # When each customer is due next, for the sweep.
         self.due: list[Row] = []
-        # Texts of entries that no usage event carries, for write_objects.
+        # Texts of entries that no usage event carries.
         self.texts: list[Row] = []
 
     def add_changes(self, customer: Customer, changes: Changes, accounts: dict[str, Account]) -> None:
@@ -178,11 +178,12 @@ class HotRows:
 
         ``refused_digests`` are keys of commands that were refused, ``idle`` customers that must be as they were.
         """
-        return (
+        part = (
             environment_id, environment_version, refused_digests, idle, self.customers, self.accounts, self.blocks,
             self.counters, self.new_counters, self.entries, self.usage, self.keys, self.holds, self.events,
             self.due, notices,
         )  # fmt: skip
+        return part, self.texts
 
 
 async def write_hot(tx: Connection, part: Row) -> None:

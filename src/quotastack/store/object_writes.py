@@ -53,13 +53,6 @@ _DELETE_DOCS: Final = """
 DELETE_OVERRIDES: Final = _DELETE_DOCS.format(table="overrides", key="billable_metric_key")
 DELETE_AUTO_TOPUPS: Final = _DELETE_DOCS.format(table="auto_topups", key="unit")
 
-INSERT_LEDGER_TEXTS: Final = """
-    INSERT INTO ledger_texts (environment_id, customer_id, unit, sequence, salt, idempotency_key,
-           reason, metadata)
-    SELECT $1::uuid, u.*
-      FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::bytea[], $6::text[], $7::text[],
-                  $8::jsonb[]) AS u
-"""
 UPDATE_USAGE_EVENTS: Final = """
     UPDATE usage_events AS e
        SET status = u.status, units = u.units, cost = u.cost, overage = u.overage, draws = u.draws,
