@@ -11,6 +11,7 @@ from tests.engine.conftest import open_world
 
 from quotastack.api import turns
 from quotastack.api.app import create_app
+from quotastack.api.door import Door
 from quotastack.api.http_protocol import HttpProtocol
 from quotastack.api.routing import BoundRoute, Request, Response, Route
 from quotastack.runtime import slices
@@ -53,12 +54,19 @@ class Server:
 
     def __init__(self, app: Any = None) -> None:
         self.app = app or self
-        self.turns = turns.Turns(
-            [_bound("POST", "/v1/usage", is_shed=True), _bound("GET", "/v1/check")], slices.Slices()
+        self.has_room = True
+        self.refused = 0
+        routes = [_bound("POST", "/v1/usage", is_shed=True), _bound("GET", "/v1/check")]
+        self.turns = turns.Turns(routes, slices.Slices(), self)
+        self.door = (
+            app.door if app else Door(routes, self, refuse=_refuse, name=lambda: "req_1", count=_count)
         )
         self.served: list[tuple[str, str]] = []
         self.late: list[bool] = []
         self._state = SimpleNamespace(connections=set(), default_headers=[], total_requests=0)
+
+    def note_refused(self) -> None:
+        self.refused += 1
 
     def serve(self, request: Request) -> None:
         request.request_id = "req_1"
@@ -72,6 +80,13 @@ class Server:
         wire = Wire()
         link.connection_made(wire)
         return link, wire
+
+
+def _refuse(_request: Request) -> Response:
+    return Response(503, b"full", headers=[(b"retry-after", b"1")])
+
+
+def _count(_bound: BoundRoute, _status: int) -> None: ...
 
 
 def _bound(method: Any, path: str, *, is_shed: bool = False) -> BoundRoute:
@@ -139,15 +154,19 @@ def test_who_waited_too_long_is_told_late(
     monkeypatch.setattr(turns, "LATE_SECONDS", 0.02)
 
     async def story(server: Server) -> None:
-        links = [server.connect()[0] for _ in range(3)]
-        for link in links:
-            link.data_received(PATIENT)
+        links = [server.connect() for _ in range(4)]
+        for link, _ in links[:3]:
+            link.data_received(PATIENT.replace(b"Host", b"Expect: nothing\r\nHost"))
+        links[3][0].data_received(PATIENT)
         await asyncio.sleep(0)
         time.sleep(0.03)  # noqa: ASYNC251 - the loop is what stands still here
         await _turns()
         server.connect()[0].data_received(PATIENT)
-        # The first was served as it came, the second in the next turn, before the loop stood still.
+        # The first was served as it came, the second in the next turn, before the loop stood still. The last of those
+        # who waited was plain: it is refused unread.
         assert server.late == [False, False, True, False]
+        assert links[3][1].written.startswith(b"HTTP/1.1 503")
+        assert server.refused == 1
 
     run(story)
 

@@ -88,6 +88,17 @@ def test_a_slow_batch_is_forgotten() -> None:
     assert pace.has_room(1_000_000, 1.0)
 
 
+def test_one_batch_that_stood_still_shuts_nobody_out() -> None:
+    pace = Pace(BATCH)
+    for _ in range(20):
+        pace.note(BATCH, 0.002)
+    pace.note(BATCH, 60.0)
+    assert pace.has_room(3_900, 1.0)
+    for _ in range(20):
+        pace.note(BATCH, 60.0)
+    assert not pace.has_room(COMMANDS_MIN, 1.0), "slowness that stays is believed"
+
+
 def test_a_lane_refuses_those_whose_turn_would_come_too_late(
     database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,17 +112,17 @@ def test_a_lane_refuses_those_whose_turn_would_come_too_late(
             spend = WithdrawCredits(amount_mc=1_000)
             asked = 30 * lane._batch_max
             first = [asyncio.create_task(world.submit("ada", spend)) for _ in range(asked)]
-            while lane._pace._batch_seconds is None:  # noqa: ASYNC110 - nothing tells that a batch was written
+            while lane._pace._per_second is None:  # noqa: ASYNC110 - nothing tells that a batch was written
                 await asyncio.sleep(0)
             # Twenty batches within the bound: more may wait than COMMANDS_MIN, and fewer than wait already.
-            lane._pace._batch_seconds = 1.5
+            lane._pace._per_second = lane._batch_max / 1.5
             assert lane.waiting > 20 * lane._batch_max
             with pytest.raises(UnavailableError):
                 await world.submit("ada", spend)
             await asyncio.gather(*first)
             assert lane.refused == 1
             await asyncio.sleep(0)
-            assert lane._pace._batch_seconds is None, "the lane is idle"
+            assert lane._pace._per_second is None, "the lane is idle"
             await asyncio.gather(*(world.submit("ada", spend) for _ in range(asked)))
 
     asyncio.run(story())

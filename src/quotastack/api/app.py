@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from quotastack.api.auth import KeyRing, KnownCaller, presented_key
+from quotastack.api.door import Door
 from quotastack.api.errors import PROBLEM_TYPE, encode_problem, known_refusal, status_of
 from quotastack.api.rate_limits import limit_headers, too_many
 from quotastack.api.reading import (
@@ -44,7 +45,7 @@ from quotastack.core.errors import (
 from quotastack.core.ids import EnvironmentId
 from quotastack.runtime.clock import monotonic_seconds
 from quotastack.runtime.telemetry import get_logger
-from quotastack.services.commands import queue_command, require_room
+from quotastack.services.commands import no_room, queue_command, require_room
 from quotastack.services.container import Services
 from quotastack.services.request_limits import RequestLimits
 
@@ -103,7 +104,14 @@ class Application:
     def __init__(self, services: Services, routes: Iterable[Route]) -> None:
         self.services = services
         self.table = RouteTable(routes)
-        self.turns = Turns(self.table.bound, services.engine.slices)
+        self.turns = Turns(self.table.bound, services.engine.slices, services.engine)
+        self.door = Door(
+            self.table.bound,
+            services.engine,
+            refuse=self._refuse_unread,
+            name=self._next_id,
+            count=self._count,
+        )
         for bound in self.table.bound:
             bound.reads = Readers(bound)
         self._keys = KeyRing(services)
@@ -124,7 +132,7 @@ class Application:
         if given_id is not None and _is_sane_token(given_id):
             request.request_id = given_id.decode()
         else:
-            request.request_id = f"{self._request_prefix}{next(self._request_ids):06x}"
+            request.request_id = self._next_id()
         try:
             if request.repeated:
                 refuse_repeated(request.repeated)
@@ -273,10 +281,20 @@ class Application:
         if body is not None and type(body) is not bytes:
             response.body = _encode(body)
         if request.bound is not None:
-            request.bound.tally.count(response.status, monotonic_seconds() - request.started_seconds)
-            if self._flushing is None:
-                self._flushing = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+            self._count(request.bound, response.status, monotonic_seconds() - request.started_seconds)
         request.connection.respond(request, response)
+
+    def _next_id(self) -> str:
+        return f"{self._request_prefix}{next(self._request_ids):06x}"
+
+    def _refuse_unread(self, request: Request) -> Response:
+        request.app = self.services
+        return self._refuse(request, no_room())
+
+    def _count(self, bound: BoundRoute, status: int, seconds: float = 0.0) -> None:
+        bound.tally.count(status, seconds)
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
 
     def _flush(self) -> None:
         self._flushing = None

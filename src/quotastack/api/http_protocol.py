@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import httptools
 
 from quotastack.api.head_size import HEAD_MAX_BYTES, HeadSize, HeadTooLargeError
 from quotastack.api.http_messages import CONTINUE, encode_answer, encode_refusal, split_target
 from quotastack.api.routing import Request, Response
-from quotastack.api.turns import Turns
 from quotastack.core.errors import MalformedRequestError
 
 if TYPE_CHECKING:
@@ -26,19 +25,11 @@ if TYPE_CHECKING:
     from uvicorn import Config
     from uvicorn.server import ServerState
 
+    from quotastack.api.door import Answers
+
 HEAD_SECONDS: Final = 30.0
 # What arrives of a body before the application asks for it.
 EARLY_BODY_BYTES: Final = 64 * 1024
-
-
-class Answers(Protocol):
-    """What the application has to offer a connection."""
-
-    turns: Turns
-
-    def serve(self, request: Request) -> None:
-        """Answer with ``request.connection.respond``, at once or later, exactly once."""
-        ...
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -122,16 +113,32 @@ class HttpProtocol(asyncio.Protocol):
             self._late += data
             if len(self._late) > EARLY_BODY_BYTES:
                 self._pause()
-        elif data.startswith(self._beginnings) and not self._turns.take(self):
-            self._late = data
-        else:
+        elif not data.startswith(self._beginnings) or self._turns.may_read():
             self._parse(data)
+        elif not self._refuse_unread(data):
+            self._late = data
+            self._turns.wait(self)
 
     def serve_late(self) -> None:
         """Parse what waited for its turn."""
         data, self._late = self._late, b""
-        if data and not self._transport.is_closing():
+        if data and not self._transport.is_closing() and not self._refuse_unread(data):
             self._parse(data)
+
+    def _refuse_unread(self, data: bytes) -> bool:
+        """Whether ``data`` is one request that is refused without being read; the parser never sees it."""
+        is_busy = self._current or self._incoming or self._queue or self._refusal
+        if is_busy or self._is_stopping or self._is_ending or self._is_write_paused:
+            return False
+        headers, is_late = self._state.default_headers, self._turns.is_late
+        answer = self._application.door.answer(data, headers, scheme=self._scheme, is_late=is_late)
+        if answer is None:
+            return False
+        self._stop_timer()
+        self._transport.write(answer)
+        self._state.total_requests += 1
+        self._idle_since = self._loop.time()
+        return True
 
     def _parse(self, data: bytes) -> None:
         """Parse, serve what is complete; a head that is still not complete is measured and timed."""

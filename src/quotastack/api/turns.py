@@ -26,6 +26,19 @@ SERVED_AT_ONCE: Final = 4
 LATE_SECONDS: Final = 0.1
 
 
+class Room(Protocol):
+    """Who knows whether there is room, and counts who found none."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a command that comes now would be taken."""
+        ...
+
+    def note_refused(self) -> None:
+        """Count a command that was refused."""
+        ...
+
+
 class Waiting(Protocol):
     """A connection whose bytes wait to be read."""
 
@@ -37,7 +50,7 @@ class Waiting(Protocol):
 class Turns:
     """The time that requests which may wait have in each turn of the loop, and those that wait for a later one."""
 
-    def __init__(self, routes: Iterable[BoundRoute], slices: Slices) -> None:
+    def __init__(self, routes: Iterable[BoundRoute], slices: Slices, room: Room) -> None:
         # How the requests begin that may wait. A request to a path that goes on like one of these may wait, too.
         self.beginnings: Final = tuple(
             sorted(
@@ -50,27 +63,31 @@ class Turns:
         )
         # Whether the request that is served now has waited for longer than ``LATE_SECONDS``.
         self.is_late = False
+        self._room = room
+        # Whether there was no room for any more when the turn began.
+        self._is_full = False
         self._slices = slices
         # Each with the instant at which it came.
         self._waiting: deque[tuple[Waiting, float]] = deque()
         self._is_counting = False
         self._ends_at_seconds = 0.0
 
-    def take(self, connection: Waiting) -> bool:
-        """Whether ``connection`` may be read in this turn; else it is told when its turn has come."""
+    def may_read(self) -> bool:
+        """Whether what comes now may be read in this turn: there is room for it, nobody waits, there is time left."""
         if not self._is_counting:
             self._begin()
-            return True
-        now_seconds = monotonic_seconds()
-        if self._waiting or now_seconds >= self._ends_at_seconds:
-            if not self._waiting:
-                self._slices.add(self._serve_next)
-            self._waiting.append((connection, now_seconds))
-            return False
-        return True
+            return not self._is_full
+        return not (self._is_full or self._waiting) and monotonic_seconds() < self._ends_at_seconds
+
+    def wait(self, connection: Waiting) -> None:
+        """Tell ``connection`` when its turn has come."""
+        if not self._waiting:
+            self._slices.add(self._serve_next)
+        self._waiting.append((connection, monotonic_seconds()))
 
     def _begin(self) -> None:
         self._is_counting = True
+        self._is_full = not self._room.has_room
         self._ends_at_seconds = monotonic_seconds() + TURN_SECONDS
         asyncio.get_running_loop().call_soon(self._end)
 

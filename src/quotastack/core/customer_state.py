@@ -27,7 +27,7 @@ BlockSource = Literal[
 ]
 
 
-class Customer(msgspec.Struct, frozen=True, kw_only=True):
+class Customer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who the customer is, and the settings that are theirs alone.
 
     ``external_id`` is None once the customer was deleted.
@@ -167,7 +167,7 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_current: bool = True
 
 
-class Asset(msgspec.Struct, frozen=True, kw_only=True):
+class Asset(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What outlives the periods of one metric: suspension, and the tokens of a rate limit."""
 
     billable_metric_key: str
@@ -177,7 +177,7 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, Any] = {}
 
 
-class Override(msgspec.Struct, frozen=True, kw_only=True):
+class Override(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A customer's own value of a metric; it wins over every plan until ``expires_at``."""
 
     billable_metric_key: str
@@ -188,7 +188,7 @@ class Override(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-class SubscriptionContract(msgspec.Struct, frozen=True, kw_only=True):
+class SubscriptionContract(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The running term of a subscription. Terms are counted from ``anchor_at``: ends never drift."""
 
     starts_at: datetime
@@ -199,7 +199,7 @@ class SubscriptionContract(msgspec.Struct, frozen=True, kw_only=True):
     is_ending_soon_told: bool = False
 
 
-class Transition(msgspec.Struct, frozen=True, kw_only=True):
+class Transition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One step that a subscription took, for its timeline. ``from_status`` is None at creation."""
 
     at: datetime
@@ -215,7 +215,7 @@ class TickGrid(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     next_index: int = 0
 
 
-class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+class Subscription(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One subscription and where its clock stands. Live: trialing, active, overdue, paused.
 
     ``period_index`` counts periods from ``anchor_at``. ``past_starts`` are the starts of the periods
@@ -268,7 +268,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in {"trialing", "active", "overdue", "paused"}
 
 
-class AutoTopup(msgspec.Struct, frozen=True, kw_only=True):
+class AutoTopup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """When to ask the app for a topup of ``unit``, and how often it was asked in the period."""
 
     unit: str
@@ -286,7 +286,7 @@ class AutoTopup(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
+class CustomerState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One customer at ``version``.
 
     ``blocks`` are the active blocks by unit in burn order (``is_descending`` tells which), ``pending_blocks`` those

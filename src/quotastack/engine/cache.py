@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
+from quotastack.runtime.collector import leave_out
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -21,6 +23,8 @@ _STATE_BYTES: Final = 3_000
 _OBJECT_BYTES: Final = 700
 _NOTICES_MAX: Final = 50_000
 _ANSWERS_MAX: Final = 64
+# After so many more states than ever before, those that live are left out of searches for cycles.
+_GROWTH: Final = 2_000
 
 
 def _estimate_bytes(state: CustomerState) -> int:
@@ -73,6 +77,7 @@ class StateCache:
         # The newest version heard of for states that are not here: a read that began before the
         # notice must not put an older state back.
         self._heard: OrderedDict[CustomerKey, int] = OrderedDict()
+        self._left_out_at = _GROWTH
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -111,6 +116,9 @@ class StateCache:
         if state.customer.external_id is not None:
             self._customer_ids[state.environment_id, state.customer.external_id] = state.customer.id
         self._make_room()
+        if len(self._entries) >= self._left_out_at:
+            self._left_out_at += _GROWTH
+            leave_out()
         return entry
 
     def _make_room(self) -> None:

@@ -96,12 +96,18 @@ class Engine:
         Raises:
             UnavailableError: the command waited for too long before it came here (``is_late``), or every lane is full.
         """
-        if not is_late:
-            for lane in self.lanes:
-                if not lane.is_full:
-                    return
+        if is_late or not self.has_room:
+            self.note_refused()
+            raise overloaded()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is a lane that would take a command."""
+        return any(not lane.is_full for lane in self.lanes)
+
+    def note_refused(self) -> None:
+        """Count a command that was refused before it came to a lane."""
         self.lanes[0].refused += 1
-        raise overloaded()
 
     def note_metrics(self) -> None:
         """Bring the metrics up to date: what was counted since the last time, and how it stands."""

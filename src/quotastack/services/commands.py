@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from quotastack.core.commands import Command
 from quotastack.core.customer_ref import CustomerRef
-from quotastack.core.errors import CustomerNotFoundError
+from quotastack.core.errors import CustomerNotFoundError, UnavailableError
 from quotastack.core.idempotency import IdempotencyKey
+from quotastack.engine.lanes import overloaded
 from quotastack.engine.submission import Outcome, Submission
 from quotastack.runtime.tenancy import environment_transaction
 from quotastack.services.caller import Caller
@@ -15,7 +16,15 @@ from quotastack.services.container import Services
 from quotastack.store.customers import select_deleted_customer
 
 # What a layer above needs of the engine's words stands here; it never asks the engine itself.
-__all__ = ["Outcome", "Submission", "queue_command", "require_room", "settle_history", "submit_command"]
+__all__ = [
+    "Outcome",
+    "Submission",
+    "no_room",
+    "queue_command",
+    "require_room",
+    "settle_history",
+    "submit_command",
+]
 
 
 def queue_command(
@@ -36,6 +45,11 @@ def require_room(services: Services, *, is_late: bool) -> None:
         UnavailableError: it has waited for too long already (``is_late``), or the engine has no room.
     """
     services.engine.require_room(is_late=is_late)
+
+
+def no_room() -> UnavailableError:
+    """The refusal of a command that finds no room."""
+    return overloaded()
 
 
 async def submit_command(
