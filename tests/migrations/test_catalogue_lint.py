@@ -15,6 +15,9 @@ DEFINER_FUNCTIONS = {
     "quotastack.claim_newest_webhook_lanes(uuid,double precision,integer,integer,uuid[])",
     "quotastack.claim_webhook_lanes(uuid,double precision,integer,uuid[])",
     "quotastack.create_tenant(uuid,text,uuid,uuid,timestamp with time zone)",
+    # Whether what was learnt of keys still holds: numbers for ids that are known already.
+    "quotastack.environment_versions(uuid[])",
+    "quotastack.find_api_key(text)",
     "quotastack.list_environments()",
     "quotastack.lookup_api_key(text)",
     "quotastack.reset_test_environment(uuid,timestamp with time zone)",

@@ -190,7 +190,7 @@ class Application:
             header = presented_key(request.headers)
             known = self._keys.recall(header, request.started_seconds)
             if known is None:
-                known = await self._keys.find(header, request.request_id)
+                known = await self._keys.find(header)
             self._admit(request, route, known)
             if known.requests_per_minute is not None and route.is_rate_limited:
                 await self._limit(request, known.environment_id, known.requests_per_minute)

@@ -6,7 +6,7 @@ A key's text exists at its making only; what is stored cannot be turned back int
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ from quotastack.store.api_keys import (
     select_api_keys,
     touch_api_keys,
 )
-from quotastack.store.environments import raise_version
+from quotastack.store.environments import raise_version, read_versions
 
 NAME_LENGTH_MAX: Final = 255
 
@@ -214,7 +214,7 @@ async def find_key(services: Services, parsed: ParsedKey) -> KnownKey | None:
     """The key that a parsed text proves; None when unknown, wrong, revoked, or of the other environment.
 
     One statement, without an environment: it is not known before. The caller may keep the answer for as long as
-    no notice of a change of that environment came.
+    the environment has the version that came with it.
     """
     pepper = services.secret.key_pepper
     rows = await lookup_api_key(services.database.reads, parsed.key_id)
@@ -223,6 +223,13 @@ async def find_key(services: Services, parsed: ParsedKey) -> KnownKey | None:
             return row if row.revoked_at is None and row.environment == parsed.environment else None
     is_secret(parsed.secret, pepper, _NO_HASH)
     return None
+
+
+async def read_environment_versions(
+    services: Services, environment_ids: Collection[EnvironmentId]
+) -> dict[EnvironmentId, int]:
+    """The versions of those environments that are in use: what was learnt of a key at another one holds no longer."""
+    return await read_versions(services.database.reads, environment_ids)
 
 
 async def touch_keys(services: Services, used: Iterable[tuple[EnvironmentId, ApiKeyId]]) -> None:

@@ -16,9 +16,10 @@ INSERT_API_KEY: Final = """
     VALUES ($1::uuid, $2::uuid, $3, $4, $5, $6, $7)
 """
 
-LOOKUP_API_KEY: Final = """
-    SELECT id::text, environment_id::text, tenant_id::text, environment, secret_hash, scopes, revoked_at
-      FROM quotastack.lookup_api_key($1)
+FIND_API_KEY: Final = """
+    SELECT id::text, environment_id::text, tenant_id::text, environment, secret_hash, scopes, revoked_at,
+           environment_version, config
+      FROM quotastack.find_api_key($1)
 """
 
 SELECT_API_KEY: Final = """
@@ -65,7 +66,10 @@ class ApiKeyRow(msgspec.Struct, frozen=True):
 
 
 class KnownKey(msgspec.Struct, frozen=True):
-    """A row that a key id leads to: what proves the key, and where it leads."""
+    """A row that a key id leads to: what proves the key, and where it leads.
+
+    All of it is of the instant at which the environment had ``environment_version``; ``config`` is what was ever set.
+    """
 
     id: ApiKeyId
     environment_id: EnvironmentId
@@ -74,6 +78,8 @@ class KnownKey(msgspec.Struct, frozen=True):
     secret_hash: bytes
     scopes: tuple[str, ...]
     revoked_at: datetime | None
+    environment_version: int
+    config: dict[str, Any]
 
 
 async def insert_api_key(
@@ -95,7 +101,7 @@ async def insert_api_key(
 
 async def lookup_api_key(pool: Pool, key_id: str) -> list[KnownKey]:
     """The keys with that key id, of whatever environment: none, or one."""
-    rows = await pool.fetch(LOOKUP_API_KEY, key_id)
+    rows = await pool.fetch(FIND_API_KEY, key_id)
     return [
         KnownKey(
             ApiKeyId(row["id"]),
@@ -105,6 +111,8 @@ async def lookup_api_key(pool: Pool, key_id: str) -> list[KnownKey]:
             secret_hash=row["secret_hash"],
             scopes=tuple(row["scopes"]),
             revoked_at=row["revoked_at"],
+            environment_version=row["environment_version"],
+            config=msgspec.json.decode(row["config"]),
         )
         for row in rows
     ]

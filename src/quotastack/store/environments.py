@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from quotastack.core.ids import EnvironmentId, TenantId
-from quotastack.runtime.database import Connection
+from quotastack.runtime.database import Connection, Pool
 
 CREATE_TENANT: Final = "SELECT quotastack.create_tenant($1::uuid, $2, $3::uuid, $4::uuid, $5)"
 RESET_TEST_ENVIRONMENT: Final = "SELECT quotastack.reset_test_environment($1::uuid, $2)"
@@ -22,6 +23,8 @@ LOCK_ENVIRONMENT: Final = "SELECT pg_advisory_xact_lock(quotastack.environment_l
 
 # Several servers may start at once on an empty database; one of them makes the first tenant.
 LOCK_FIRST_TENANT: Final = "SELECT pg_advisory_xact_lock(8246776014470148212)"
+
+READ_VERSIONS: Final = "SELECT id::text, version FROM quotastack.environment_versions($1::uuid[])"
 
 SELECT_CONFIG: Final = "SELECT config, version FROM quotastack.environments WHERE id = $1::uuid"
 
@@ -76,6 +79,12 @@ async def select_environments(connection: Connection) -> list[EnvironmentRow]:
         EnvironmentRow(EnvironmentId(row[0]), TenantId(row[1]), tenant_name=row[2], environment=row[3])
         for row in rows
     ]
+
+
+async def read_versions(pool: Pool, environment_ids: Collection[EnvironmentId]) -> dict[EnvironmentId, int]:
+    """The versions of those environments that are in use, whosever they are."""
+    rows = await pool.fetch(READ_VERSIONS, list(environment_ids))
+    return {EnvironmentId(row["id"]): row["version"] for row in rows}
 
 
 async def lock_first_tenant(tx: Connection) -> None:
