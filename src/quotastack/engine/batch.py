@@ -172,15 +172,6 @@ def _collect_due(batch: EnvironmentBatch, draft: Draft, rows: _Rows) -> None:
             rows.hot.due.append((draft.customer.id, draft.due_at))
 
 
-def _publish(batch: EnvironmentBatch) -> None:
-    """Let checks see what was committed."""
-    batch.parts.environments.put(batch.environment)
-    for draft in batch.drafts.values():
-        if draft.customer.deleted_at is not None:
-            batch.parts.cache.forget(batch.environment_id, draft.customer.id)
-        batch.parts.cache.put(draft.freeze())
-
-
 def join_notices(prefix: str, notices: list[str]) -> list[str]:
     """Payloads of at most what NOTIFY takes: ``prefix`` and as many notices as fit, comma-separated."""
     payloads: list[str] = []
@@ -241,7 +232,7 @@ async def run_batch(
         opened.was_written = await _write_known_batches(tx, opened.batches)
         guessing.note(was_right=opened.was_written)
         if opened.was_written:
-            deferred = _finish(opened.batches, opened.known)
+            deferred = _finish(opened.batches, opened.known, parts)
         else:
             opened.forget()
     rest = opened.rest
@@ -250,21 +241,30 @@ async def run_batch(
         deferred += [pending for pending in rest if pending.place in put_off]
         rest = [pending for pending in rest if pending.place not in put_off]
     if rest:
-        deferred += _finish(await _run_read(tx, rest, parts), rest)
+        parts.publishing.finish()
+        deferred += _finish(await _run_read(tx, rest, parts), rest, parts)
     return deferred
 
 
-def _finish(batches: Sequence[EnvironmentBatch], pendings: Sequence[Pending]) -> list[Pending]:
-    """Publish what was committed and answer; returns those that must run again."""
-    for batch in batches:
-        _publish(batch)
+def _finish(
+    batches: Sequence[EnvironmentBatch], pendings: Sequence[Pending], parts: BatchParts
+) -> list[Pending]:
+    """Have what was committed published, then answered; returns those that must run again."""
+    parts.publishing.add(batches)
     # Only those that are decided now: one that runs again has an outcome before that is committed.
     decided = [pending for pending in pendings if pending.outcome is not None]
     for pending in decided:
         pending.is_final = True
     # In the loop's next turn: the lane hands its next batch to the database first, which then has work meanwhile.
-    asyncio.get_running_loop().call_soon(_answer, decided)
+    asyncio.get_running_loop().call_soon(_tell, decided, parts)
     return [pending for batch in batches for pending in batch.deferred]
+
+
+def _tell(decided: Sequence[Pending], parts: BatchParts) -> None:
+    try:
+        parts.publishing.finish()
+    finally:
+        _answer(decided)
 
 
 def _answer(decided: Sequence[Pending]) -> None:

@@ -20,6 +20,7 @@ from quotastack.engine.environment_batch import BatchParts
 from quotastack.engine.environments import Environments, UnknownEnvironmentError, load_environment
 from quotastack.engine.lanes import Lane, overloaded
 from quotastack.engine.listener import Listener
+from quotastack.engine.publishing import Publishing
 from quotastack.engine.submission import Outcome, Pending, Submission, Ticket
 from quotastack.runtime.clock import monotonic_seconds
 from quotastack.runtime.random_ids import new_id, new_salt
@@ -64,7 +65,10 @@ class Engine:
         self.listener = Listener(
             database, cache=self.cache, environments=self.environments, process_id=self.process_id
         )
-        parts = BatchParts(self.cache, self.environments, self.listener, clock, self.process_id)
+        publishing = Publishing(self.cache, self.environments)
+        parts = BatchParts(
+            self.cache, self.environments, publishing, self.listener, clock, process_id=self.process_id
+        )
         self.lanes = [
             Lane(
                 database,
@@ -103,7 +107,10 @@ class Engine:
     @property
     def has_room(self) -> bool:
         """Whether there is a lane that would take a command."""
-        return any(not lane.is_full for lane in self.lanes)
+        for lane in self.lanes:  # noqa: SIM110 - asked in every turn of the loop; a generator costs twice as much
+            if not lane.is_full:
+                return True
+        return False
 
     def note_refused(self) -> None:
         """Count a command that was refused before it came to a lane."""

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from quotastack.engine.cache import StateCache
     from quotastack.engine.environments import Environment, Environments
     from quotastack.engine.listener import Listener
+    from quotastack.engine.publishing import Publishing
     from quotastack.runtime.clock import Clock
     from quotastack.runtime.database import Connection
 
@@ -60,12 +61,14 @@ class BatchParts(msgspec.Struct, frozen=True):
 
     cache: StateCache
     environments: Environments
+    publishing: Publishing
     listener: Listener
     clock: Clock
     process_id: str
 
     def recall(self, environment_id: str, customer_id: str) -> CustomerState | None:
-        """What is remembered of a customer."""
+        """What is remembered of a customer: all that was committed is published by then."""
+        self.publishing.finish()
         entry = self.cache.get(environment_id, customer_id)
         return None if entry is None else entry.state
 
