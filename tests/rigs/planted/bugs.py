@@ -113,10 +113,18 @@ _ALL = (
     _bug(
         "committed state not published to checks",
         "P33",
-        "engine.batch",
-        "batch.parts.cache.put(draft.freeze())",
+        "engine.publishing",
+        "self._cache.put(draft.freeze())",
         "draft.freeze()",
         FRESHNESS + "::test_same_process_reflects_every_mutation",
+    ),
+    _bug(
+        "callers answered before the state is published",
+        "P33",
+        "engine.batch",
+        "        parts.publishing.finish()\n    finally:",
+        "        pass\n    finally:",
+        "tests/engine/test_publishing.py",
     ),
     _bug(
         "no notice to other processes",
