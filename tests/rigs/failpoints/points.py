@@ -62,7 +62,7 @@ ENGINE = (
     Point("after all writes, before COMMIT", "engine.batch", "commit", BEFORE),
     Point("COMMIT sent", "engine.batch", "commit", SENT),
     Point("after COMMIT, before the publishing", "engine.batch", "commit", AFTER),
-    Point("after the publishing, before the answer", "engine.batch", "_publish", AFTER),
+    Point("after the publishing, before the answer", "engine.publishing", "Publishing._publish", AFTER),
 )
 # A write of configuration or catalog, in a transaction of its own.
 CATALOG = (
