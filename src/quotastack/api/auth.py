@@ -23,7 +23,6 @@ from quotastack.runtime.clock import monotonic_seconds
 from quotastack.services.api_keys import find_key, read_environment_versions, touch_keys
 from quotastack.services.caller import Caller
 from quotastack.services.container import Services
-from quotastack.services.tenants import show_config
 
 REMEMBERED_MAX: Final = 10_000
 REFRESH_SECONDS: Final = 1.0
@@ -185,7 +184,7 @@ class KeyRing:
             key_id=row.id,
             actor=f"key:{row.id}",
             scopes=frozenset(row.scopes),
-            requests_per_minute=show_config(row.config).requests_per_minute,
+            requests_per_minute=row.requests_per_minute,
             good_until=asked_at + REMEMBERED_SECONDS,
             refresh_at=asked_at + REFRESH_SECONDS,
         )

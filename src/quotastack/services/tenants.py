@@ -152,7 +152,7 @@ async def read_config(services: Services, caller: Caller, *, tenant_id: str) -> 
     """
     _require_own_tenant(caller, tenant_id)
     async with environment_transaction(services.database.reads, caller.environment_id, read_only=True) as tx:
-        return show_config(await select_config(tx, caller.environment_id))
+        return _show(await select_config(tx, caller.environment_id))
 
 
 async def patch_config(
@@ -186,7 +186,7 @@ async def patch_config(
     async def work(tx: Connection) -> tuple[int, Any]:
         await lock_environment(tx, caller.environment_id)
         config = await select_config(tx, caller.environment_id)
-        before = show_config(config)
+        before = _show(config)
         free_variant_id = changes.get("default_free_plan_variant_id")
         if isinstance(free_variant_id, str):
             await _require_free_variant(tx, caller, free_variant_id)
@@ -197,7 +197,7 @@ async def patch_config(
             secret_text = config_secret_text(services, caller, config.get("webhook_secret_sealed"))
             await follow_config(tx, services, caller, url=config.get("webhook_url"), secret_text=secret_text)
         await raise_version(tx, caller.environment_id, is_catalog=False)
-        after = show_config(config)
+        after = _show(config)
         await record_audit(
             tx,
             services,
@@ -289,8 +289,7 @@ async def _require_free_variant(tx: Connection, caller: Caller, variant_id: str)
     raise ValidationFailedError.at("/default_free_plan_variant_id", fault)
 
 
-def show_config(config: dict[str, Any]) -> TenantConfig:
-    """The settings that a stored configuration stands for, defaults included."""
+def _show(config: dict[str, Any]) -> TenantConfig:
     fields = TenantConfig.__struct_fields__
     return TenantConfig(
         **{name: value for name, value in config.items() if name in fields and value is not None}

@@ -18,7 +18,7 @@ INSERT_API_KEY: Final = """
 
 FIND_API_KEY: Final = """
     SELECT id::text, environment_id::text, tenant_id::text, environment, secret_hash, scopes, revoked_at,
-           environment_version, config
+           environment_version, requests_per_minute
       FROM quotastack.find_api_key($1)
 """
 
@@ -68,7 +68,7 @@ class ApiKeyRow(msgspec.Struct, frozen=True):
 class KnownKey(msgspec.Struct, frozen=True):
     """A row that a key id leads to: what proves the key, and where it leads.
 
-    All of it is of the instant at which the environment had ``environment_version``; ``config`` is what was ever set.
+    All of it is of the instant at which the environment had ``environment_version``.
     """
 
     id: ApiKeyId
@@ -79,7 +79,7 @@ class KnownKey(msgspec.Struct, frozen=True):
     scopes: tuple[str, ...]
     revoked_at: datetime | None
     environment_version: int
-    config: dict[str, Any]
+    requests_per_minute: int | None
 
 
 async def insert_api_key(
@@ -112,7 +112,7 @@ async def lookup_api_key(pool: Pool, key_id: str) -> list[KnownKey]:
             scopes=tuple(row["scopes"]),
             revoked_at=row["revoked_at"],
             environment_version=row["environment_version"],
-            config=msgspec.json.decode(row["config"]),
+            requests_per_minute=row["requests_per_minute"],
         )
         for row in rows
     ]

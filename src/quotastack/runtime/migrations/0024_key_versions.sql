@@ -4,17 +4,18 @@
 --
 -- quotastack.lookup_api_key stays for processes of the version before.
 
--- Login: the environment is not known yet. A miss returns no row. One statement, and so key, version and configuration are of one
--- instant; whatever changes a key or the configuration raises the version in the same transaction.
+-- Login: the environment is not known yet. A miss returns no row. One statement, and so key, version and the one setting that
+-- admitting a request needs are of one instant; whatever changes a key or a setting raises the version in the same transaction.
 create function quotastack.find_api_key(wanted_key_id text)
 returns table (
     id uuid, environment_id uuid, tenant_id uuid, environment text, secret_hash bytea, scopes text[], revoked_at timestamptz,
-    environment_version bigint, config jsonb
+    environment_version bigint, requests_per_minute bigint
 )
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select k.id, k.environment_id, e.tenant_id, e.environment, k.secret_hash, k.scopes, k.revoked_at, e.version, e.config
+    select k.id, k.environment_id, e.tenant_id, e.environment, k.secret_hash, k.scopes, k.revoked_at, e.version,
+           (e.config ->> 'requests_per_minute')::bigint
       from quotastack.api_keys as k
       join quotastack.environments as e on e.id = k.environment_id
      where k.key_id = wanted_key_id
