@@ -44,6 +44,8 @@ from quotastack.runtime.embedded import Cluster
 from quotastack.runtime.postgres_binaries import find_binaries
 
 CUSTOMERS_EACH: Final = 10
+# An answer is read when its connection's turn has come: the more of them, the longer it lies there.
+HALF_CONNECTIONS: Final = 8
 
 TIERED_RULE: Final = {
     "cost_type": "tiered",
@@ -218,9 +220,9 @@ class Bench:
             self._load(served, "batch", "usage_batch", 4, scale=500)
             self._warm(served)
             top = self._load(served, "check 32", "check", 32)
-            pause_ms = round(1_000 * 32 / (top.per_second / 2))
-            self._load(served, "check half", "check_paced", 32, pause_ms=max(1, pause_ms))
-            self._measure_paced_hello(max(1, pause_ms))
+            per_second = round(top.per_second / 2)
+            self._load(served, "check half", "check_half", HALF_CONNECTIONS, per_second=per_second)
+            self._measure_half_hello(per_second)
             self._load(served, "pairs 32", "reserve_commit", 32)
             self._measure_told(served)
             everywhere = {"keys_file": self.keys_file, "customers": CUSTOMERS_EACH}
@@ -235,14 +237,14 @@ class Bench:
             self._warm(served, times=TIMES_FOR_TWO, connections=128)
             self._load(served, "two check", "check", 32)
 
-    def _measure_paced_hello(self, pause_ms: int) -> None:
-        """What its pace alone makes a request wait: pauses end at full milliseconds, and so requests come in bursts."""
+    def _measure_half_hello(self, per_second: int) -> None:
+        """What being asked at that pace makes a request wait, whoever answers it."""
+        pace = {"BENCH_PER_SECOND": str(per_second)}
         with serving_hello() as url:
-            pace = {"BENCH_PAUSE_MS": str(pause_ms)}
-            self.note(
-                "hello half",
-                run_wrk("hello_paced", url=url, connections=32, seconds=self.seconds, environment=pace),
+            result = run_wrk(
+                "hello_half", url=url, connections=HALF_CONNECTIONS, seconds=self.seconds, environment=pace
             )
+        self.note("hello half", result)
 
     def _measure_told(self, served: Served) -> None:
         with serving_hello() as receiver:

@@ -37,6 +37,7 @@ from quotastack.services.metering import create_metric, create_rule
 from quotastack.store.environments import select_environments
 
 RETRY_SECONDS = 0.2
+LOG_LINES = 40
 PLENTY_MC = 1_000_000_000_000
 QUOTASTACK = str(Path(sys.executable).parent / "quotastack")
 
@@ -221,7 +222,8 @@ def serving(data: Path, *, workers: int = 1, **settings: str) -> Iterator[tuple[
     port = free_port()
     command = [QUOTASTACK, "serve", "--data", str(data), "--port", str(port)]
     command += ["--workers", str(workers)]
-    log = (data.parent / "server.log").open("ab")
+    log_file = data.parent / "server.log"
+    log = log_file.open("ab")
     named = {f"QUOTASTACK_{name.upper()}": value for name, value in settings.items()}
     known = {**os.environ, "QUOTASTACK_WEBHOOK_ALLOW_PRIVATE": "1", **named}
     process = subprocess.Popen(command, stdout=log, stderr=log, cwd=data.parent, env=known)
@@ -229,6 +231,13 @@ def serving(data: Path, *, workers: int = 1, **settings: str) -> Iterator[tuple[
     try:
         _wait(base_url + "/readyz", process)
         yield base_url, process.pid
+    except Exception:
+        # The folder goes with the run; what the server said last is wanted then.
+        print(
+            "\n".join(["the server's log ends:", *log_file.read_text().splitlines()[-LOG_LINES:]]),
+            file=sys.stderr,
+        )
+        raise
     finally:
         process.terminate()
         process.wait(30)
