@@ -22,6 +22,16 @@ BEGIN: Final = "<!-- measured: written by benchmarks/page.py -->"
 END: Final = "<!-- end of what was measured -->"
 
 SOURCES: Final = {"bench": "latest.json", "growth": "growth.json", "degradation": "degradation.json"}
+# Rows of throughput, with what was measured for them and for their floor.
+BOUNDED: Final = {
+    "usage, 32 connections": ("usage 32", "floor 32"),
+    "usage, 128 connections": ("usage 128", "floor 32"),
+    "usage, 128 connections, beyond": ("usage 128", "floor call"),
+    "usage, hot customer, 128": ("hot 128", "floor hot"),
+    "usage batch of 500 (events)": ("batch", "floor array"),
+    "reserve + commit, 32 (pairs)": ("pairs 32", "usage 32"),
+    "1,000 environments, 32": ("environments", "usage 32b"),
+}
 BAR_WIDTH: Final = 360
 LEFT: Final = 270
 LINE: Final = 26
@@ -118,6 +128,30 @@ def bench_part(bench: dict[str, Any]) -> list[str]:
         times = " | ".join(f"{row[part] / 1000:.2f}" for part in ("p50_us", "p95_us", "p99_us"))
         spent = " | ".join(f"{row[part]:.0f}" for part in ("server_us", "database_us", "load_us"))
         lines.append(f"| {name} | {row['per_second']:,.0f} | {times} | {spent} | {batch} | {row['errors']} |")
+    return lines + bounds_part(bench)
+
+
+def bounds_part(bench: dict[str, Any]) -> list[str]:
+    """What each row of throughput would be if nobody ever waited: at the cost of an operation that was measured."""
+    lines = [
+        "",
+        "What those costs allow: the ratio if the process that serves never waited (its core full), or nobody (all).",
+        "",
+        "| Row | Goal | Measured | The server's core full | All cores full |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    rows = {row["row"]: row for row in bench["rows"]}
+    cores: int = bench["machine"]["cores"]
+    for name, (measured, floor) in BOUNDED.items():
+        cost = bench["measurements"][measured]
+        floor_per_second: float = bench["measurements"][floor]["per_second"]
+        everything_us = cost["server_us"] + cost["database_us"] + cost["load_us"]
+        alone, together = (
+            1e6 * count / max(1.0, spent_us) / floor_per_second
+            for count, spent_us in ((1, cost["server_us"]), (cores, everything_us))
+        )
+        row = rows[name]
+        lines.append(f"| {name} | {row['goal']} | {row['ratio']:.2f} x | {alone:.2f} x | {together:.2f} x |")
     return lines
 
 
