@@ -234,7 +234,9 @@ def serving(data: Path, *, workers: int = 1, **settings: str) -> Iterator[tuple[
     except Exception:
         # The folder goes with the run; what the server said last is wanted then.
         print(
-            "\n".join(["the server's log ends:", *log_file.read_text().splitlines()[-LOG_LINES:]]),
+            "\n".join(
+                ["the server's log ends:", *log_file.read_text(errors="replace").splitlines()[-LOG_LINES:]]
+            ),
             file=sys.stderr,
         )
         raise

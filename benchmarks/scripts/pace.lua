@@ -1,4 +1,4 @@
--- So many requests a second over all connections of a thread, one after the other: wrk's own pauses end at full
+-- The script before this one, asking so many requests a second over all connections of a thread, one after the other: wrk's own pauses end at full
 -- milliseconds, and so a dozen requests came at once and waited for each other.
 local ffi = require("ffi")
 ffi.cdef [[
@@ -20,7 +20,7 @@ local function is_exact()
   return ffi.C.prctl(SET_TIMER_SLACK, 1) == 0
 end
 
-function wait_for_turn()
+local function wait_for_turn()
   ffi.C.clock_gettime(MONOTONIC, clock)
   local now_ns = tonumber(clock.seconds) * 1e9 + tonumber(clock.nanoseconds)
   if not turn_ns then assert(is_exact()) end
@@ -32,4 +32,11 @@ function wait_for_turn()
   end
   -- As callers come who know nothing of each other.
   turn_ns = turn_ns - gap_ns * math.log(1 - math.random())
+end
+
+local ask = request
+
+function request()
+  wait_for_turn()
+  return ask()
 end
